@@ -38,7 +38,10 @@ class TestCase(Frozen):
 
 
 class TestEvidence(Frozen):
-    """Counts over all cases; `failures` are the first failed or errored ones, `targets` what the plan set out to repair."""
+    """Counts over all cases; `failures` names the first failed or errored ones.
+
+    `targets` are the tests that the plan set out to repair.
+    """
 
     __test__ = False
 
