@@ -1,0 +1,292 @@
+"""What the gatekeeper owes now, from state alone.
+
+Theory: every stage owes a fixed, short list of facts; each, once folded, moves the run to the stage
+that owes the rest. So it does not matter how often, how late or after which crash `decide` is asked:
+what is in the log already is not owed again.
+"""
+
+from typing import Final, assert_never
+
+from libs.contracts.facts import (
+    CheckpointClosed,
+    CheckpointOpened,
+    Fact,
+    GateJudged,
+    IssueOpened,
+    MergeAuthorised,
+    Owed,
+    PhaseCompleted,
+    PhaseRequested,
+    PolicyAdopted,
+    RunAborted,
+    RunFinished,
+    RunStarted,
+)
+from libs.contracts.words import DecisionKind, Disposition, Level, Outcome, Phase, RunOutcome
+from libs.contracts.workflow import LoopName
+from services.gatekeeper.dispositions import Disposed, dispose
+from services.gatekeeper.gates import classify
+from services.gatekeeper.ladder import Ladder
+from services.gatekeeper.run import Run
+from services.gatekeeper.transitions import Stage
+
+DEFAULT_AGENT: Final = "repair"
+DEADLINE_S: Final = 1800.0
+
+HEALERS: Final = {Phase.TEST: Phase.BUILD, Phase.REVIEW: Phase.BUILD, Phase.DEPLOY: Phase.BUILD}
+"""Which phase is done again when a gate fails; any other phase heals itself."""
+
+LOOPS: Final = {Phase.REVIEW: LoopName.REVIEW_PATCH}
+"""Which loop bounds the healing of a phase; the others are bounded by `test_retry`."""
+
+ANSWERS: Final = (DecisionKind.REJECT, DecisionKind.RETRY, DecisionKind.GUIDE, DecisionKind.CANCEL)
+"""What a human may always answer at a checkpoint, beside approve or override."""
+
+
+def decide(run: Run, ladder: Ladder) -> list[Owed]:
+    """Facts owed now; none if the answer is already in the log, or if the run cannot be read."""
+    if run.unread:
+        return []
+    return _closing(run) + [Owed(fact, run.cause) for fact in _owed(run, ladder)]
+
+
+def _closing(run: Run) -> list[Owed]:
+    """A checkpoint that the run has left is closed before anything else."""
+    if run.checkpoint is None or run.stage is Stage.WAITING:
+        return []
+    how = "expired" if run.stage is Stage.EXPIRED else "decided"
+    closed = CheckpointClosed(
+        run=run.run,
+        phase=run.checkpoint.phase,
+        attempt=run.checkpoint.attempt,
+        how=how,
+        decision=run.decision.decision if run.decision and how == "decided" else None,
+    )
+    return [Owed(closed, run.cause)]
+
+
+def _owed(run: Run, ladder: Ladder) -> list[Fact]:
+    match run.stage:
+        case Stage.OPENED:
+            return _opening(run, ladder)
+        case Stage.STARTED:
+            return _starting(run)
+        case Stage.ANSWERED:
+            return [judge(run, ladder)]
+        case Stage.PROCEEDING:
+            return _proceed(run, ladder)
+        case Stage.HEALING:
+            return [request(run, HEALERS.get(run.phase, run.phase))]
+        case Stage.MOVED:
+            return [request(run, Phase.DEPLOY)]
+        case Stage.STOPPING | Stage.REFUSED:
+            return [_checkpoint(run)]
+        case Stage.APPROVED:
+            return [_authorise(run, ladder) if run.phase is Phase.DEPLOY else _next(run)]
+        case Stage.EXPIRED | Stage.ABORTING:
+            return [_abort(run)]
+        case Stage.REJECTED | Stage.CANCELLING | Stage.WATCHED:
+            return [_finish(run)]
+        case Stage.UNKNOWN | Stage.WORKING | Stage.WAITING | Stage.AUTHORISED | Stage.MERGED | Stage.WATCHING:
+            return []
+        case Stage.ABORTED | Stage.ENDED:
+            return []
+        case _:
+            assert_never(run.stage)
+
+
+def _opening(run: Run, ladder: Ladder) -> list[Fact]:
+    """A new issue revision: its policy is adopted if the ladder does not hold it, and its run begins."""
+    if (issue := run.issue) is None:
+        return []
+    adopted = PolicyAdopted(
+        workflow=issue.workflow,
+        repository=issue.repository,
+        commit=issue.snapshot.base,
+        policy=issue.snapshot.policy,
+        policy_digest=issue.snapshot.policy_digest,
+    )
+    is_new = issue.snapshot.policy_digest != ladder.policy_digest and issue.snapshot.problem is None
+    return [*([adopted] if is_new else []), _start(run.run, issue)]
+
+
+def _start(run: str, issue: IssueOpened) -> RunStarted:
+    policy = issue.snapshot.policy
+    return RunStarted(
+        run=run,
+        issue=issue.issue,
+        revision=issue.revision,
+        workflow=issue.workflow,
+        repository=issue.repository,
+        branch=issue.snapshot.branch,
+        base=issue.snapshot.base,
+        title=issue.title,
+        body=issue.body,
+        issue_type=issue.issue_type,
+        labels=issue.labels,
+        author=issue.author,
+        opened_by=issue.opened_by,
+        level=issue.level or policy.autonomy,
+        agent=issue.agent or policy.agent or DEFAULT_AGENT,
+        phases=policy.route(issue.issue_type),
+        policy=policy,
+        policy_digest=issue.snapshot.policy_digest,
+        problem=issue.snapshot.problem,
+    )
+
+
+def _starting(run: Run) -> list[Fact]:
+    started = run.begun
+    if started.problem is not None:
+        return [RunFinished(run=run.run, outcome=RunOutcome.DECLINED, reason=started.problem)]
+    return [request(run, started.phases[0])]
+
+
+def judge(run: Run, ladder: Ladder) -> GateJudged:
+    """The verdict on the answer at hand, and who decides by the level in force."""
+    started = run.begun
+    gate = started.policy.gates.get(run.phase)
+    declined = run.answer.declined if isinstance(run.answer, PhaseCompleted) else None
+    verdict = classify(run.evidence, gate.criteria if gate else (), declined=declined)
+    level = ladder.in_force(started.level)
+    can_heal = declined is None and _has_attempts_left(run)
+    disposed = _bounded(run, dispose(level, run.phase, verdict, can_heal=can_heal))
+    shadow = dispose(level.above, run.phase, verdict, can_heal=can_heal).disposition if level.above else None
+    integration = run.evidence.integration
+    return GateJudged(
+        run=run.run,
+        phase=run.phase,
+        attempt=run.attempt,
+        verdict=verdict,
+        disposition=disposed.disposition,
+        reason=disposed.reason,
+        level_in_force=level,
+        ladder_sequence=ladder.sequence,
+        shadow=shadow,
+        commit=integration.commit if integration else run.commit,
+        tree=integration.tree if integration else run.evidence.tree,
+        patch_id=integration.patch_id if integration else None,
+        policy_digest=started.policy_digest,
+    )
+
+
+def _bounded(run: Run, disposed: Disposed) -> Disposed:
+    """No machine merges what was not reviewed: without a passed review verdict a human is asked."""
+    is_auto_merge = run.phase is Phase.DEPLOY and disposed.disposition is Disposition.PROCEED
+    if not is_auto_merge or all(_gate_passed(run, phase) for phase in (Phase.TEST, Phase.REVIEW)):
+        return disposed
+    return Disposed(Disposition.CHECKPOINT, "a change without passed test and review verdicts never merges by itself")
+
+
+def _gate_passed(run: Run, phase: Phase) -> bool:
+    judged = run.last_judged(phase)
+    return judged is not None and judged.verdict.outcome.is_passed
+
+
+def _has_attempts_left(run: Run) -> bool:
+    """Whether the loop that heals this phase allows one more attempt after the first."""
+    loop = run.begun.policy.loop(LOOPS.get(run.phase, LoopName.TEST_RETRY), run.begun.issue_type)
+    return run.attempts_of(HEALERS.get(run.phase, run.phase)) <= loop.max
+
+
+def _proceed(run: Run, ladder: Ladder) -> list[Fact]:
+    """On to the next phase; after deploy the merge waits for its timer, or for a human where authority was lost."""
+    if run.phase is not Phase.DEPLOY:
+        return [_next(run)]
+    has_authority = ladder.in_force(run.begun.level) is Level.ASE and not ladder.is_frozen
+    return [] if has_authority else [_checkpoint(run)]
+
+
+def _next(run: Run) -> Fact:
+    """The request for the phase after the present one, or the end of a route that merges nothing."""
+    phases = run.begun.phases
+    after = phases[phases.index(run.phase) + 1 :] if run.phase in phases else ()
+    if not after or after[0] is Phase.MONITOR:
+        reason = f"the route of {run.begun.issue_type} issues ends without deploy; nothing was merged"
+        return RunFinished(run=run.run, outcome=RunOutcome.DECLINED, reason=reason)
+    return request(run, after[0])
+
+
+def request(run: Run, phase: Phase) -> PhaseRequested:
+    """Ask for an attempt at a phase, on the candidate so far and with all artifacts so far."""
+    started = run.begun
+    assert started.base is not None, "a run without a base was declined"
+    guided = run.decision if run.decision and run.decision.kind is DecisionKind.GUIDE else None
+    return PhaseRequested(
+        run=run.run,
+        phase=phase,
+        attempt=run.attempts_of(phase) + 1,
+        base=started.base,
+        commit=run.commit or started.base,
+        agent=started.policy.phases[phase].agent or started.agent if phase in started.policy.phases else started.agent,
+        inputs=dict(run.artifacts),
+        targets=run.targets,
+        guidance=guided.guidance if guided else None,
+        deadline_s=DEADLINE_S,
+    )
+
+
+def _checkpoint(run: Run) -> CheckpointOpened:
+    """Where the run waits: bound to what was judged, and saying what may be answered."""
+    judged = run.judged
+    assert judged is not None, "a checkpoint follows a verdict"
+    is_fail = judged.verdict.outcome is Outcome.FAIL
+    refused = run.refused.message if run.refused and run.stage is Stage.REFUSED else None
+    return CheckpointOpened(
+        run=run.run,
+        phase=run.phase,
+        attempt=run.attempt,
+        commit=judged.commit,
+        policy_digest=judged.policy_digest,
+        reason=refused or judged.reason,
+        answers=(DecisionKind.OVERRIDE if is_fail else DecisionKind.APPROVE, *ANSWERS),
+        expires_at=_expiry(run, judged),
+    )
+
+
+def _expiry(run: Run, judged: GateJudged) -> float | None:
+    """When the wait ends; at the lowest level only where the workflow says so."""
+    policy = run.begun.policy
+    if judged.level_in_force is Level.ASSISTED and run.phase not in policy.checkpoints:
+        return None
+    return run.since + policy.checkpoint_after(run.phase).timeout_s
+
+
+def _authorise(run: Run, ladder: Ladder) -> MergeAuthorised:
+    """Exactly the integration commit that the deploy gate judged may land on exactly its base."""
+    integration = run.evidence.integration
+    assert integration is not None, "a merge follows an integration commit"
+    assert integration.commit is not None, "a merge follows an integration commit"
+    assert integration.tree is not None, "a merge follows an integration commit"
+    decided = run.decision if run.decision and run.decision.phase is Phase.DEPLOY else None
+    level = ladder.in_force(run.begun.level)
+    return MergeAuthorised(
+        run=run.run,
+        attempt=run.attempt,
+        base=integration.base,
+        commit=integration.commit,
+        tree=integration.tree,
+        branch=run.begun.branch,
+        by=decided.by if decided else f"level {level}",
+        decision=decided.decision if decided else None,
+        level_in_force=level,
+        ladder_sequence=ladder.sequence,
+    )
+
+
+def _abort(run: Run) -> RunAborted:
+    reason = "nobody decided before the checkpoint expired"
+    if run.stage is Stage.ABORTING and run.judged is not None:
+        reason = "; ".join((run.judged.reason, *run.judged.verdict.reasons))
+    return RunAborted(run=run.run, phase=run.phase, attempt=run.attempt, reason=reason)
+
+
+def _finish(run: Run) -> RunFinished:
+    """The end: merged and watched, declined by a human for the gate's reasons or their own, or cancelled."""
+    said = run.decision.reason if run.decision else ""
+    if run.stage is Stage.WATCHED and run.watched is not None:
+        return RunFinished(run=run.run, outcome=RunOutcome.MERGED, reason=f"merged; watch ended {run.watched.outcome}")
+    if run.stage is Stage.CANCELLING:
+        return RunFinished(run=run.run, outcome=RunOutcome.CANCELLED, reason=said or "cancelled")
+    reasons = run.judged.verdict.reasons if run.judged else ()
+    return RunFinished(run=run.run, outcome=RunOutcome.DECLINED, reason="; ".join(reasons) or said or "rejected")

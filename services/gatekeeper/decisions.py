@@ -1,0 +1,126 @@
+"""Human decisions: what a person asks for becomes a recorded decision or a refusal with a sentence.
+
+A decision counts once: the client makes its id, and a repeat gets the first answer. It is bound to
+the phase, attempt, commit and policy that it was about, and it never approves what failed.
+"""
+
+from typing import Final, NamedTuple
+
+from libs.contracts.facts import DecisionRecorded, DecisionRefused, Owed
+from libs.contracts.requests import DecisionRequest, one_line
+from libs.contracts.words import DecisionKind, Outcome, Phase
+from services.gatekeeper.run import Run
+from services.gatekeeper.transitions import TRANSITIONS, Stage
+
+PLANNING: Final = (Phase.INTENT, Phase.PLAN)
+AUTHORISED_OR_LATER: Final = (Stage.AUTHORISED, Stage.MOVED, Stage.MERGED, Stage.WATCHING, Stage.WATCHED)
+
+
+class Refusal(NamedTuple):
+    code: str
+    message: str
+
+
+def consider(run: Run, request: DecisionRequest) -> list[Owed]:
+    """The answer that is owed to a decision request; none if it has been answered."""
+    if request.decision in run.decisions or run.unread:
+        return []
+    refusal = _refusal(run, request)
+    return [Owed(_refuse(request, refusal) if refusal else _record(run, request), run.cause)]
+
+
+def _refuse(request: DecisionRequest, refusal: Refusal) -> DecisionRefused:
+    return DecisionRefused(
+        run=request.run,
+        decision=request.decision,
+        kind=request.kind,
+        by=one_line(request.by),
+        code=refusal.code,
+        message=refusal.message,
+    )
+
+
+def _record(run: Run, request: DecisionRequest) -> DecisionRecorded:
+    return DecisionRecorded(
+        run=request.run,
+        decision=request.decision,
+        kind=request.kind,
+        by=one_line(request.by),
+        os_user=one_line(request.os_user),
+        automatic=request.automatic,
+        reason=one_line(request.reason, 1000),
+        guidance=request.guidance or (request.reason if request.kind is DecisionKind.GUIDE else None),
+        phase=run.phase,
+        attempt=max(run.attempt, 1),
+        commit=run.checkpoint.commit if run.checkpoint else run.commit,
+        policy_digest=run.begun.policy_digest,
+        is_override=is_override(run, request.kind),
+    )
+
+
+def is_override(run: Run, kind: DecisionKind) -> bool:
+    """Whether the decision contradicts the gate: going on after a fail, or turning a pass down."""
+    outcome = run.judged.verdict.outcome if run.judged else None
+    went_on = kind is DecisionKind.OVERRIDE and outcome is Outcome.FAIL
+    return went_on or (kind is DecisionKind.REJECT and outcome is Outcome.PASS)
+
+
+def _refusal(run: Run, request: DecisionRequest) -> Refusal | None:
+    for question in (_wrong_place, _stale, _against_verdict, _lacks_words):
+        if (refusal := question(run, request)) is not None:
+            return refusal
+    return None
+
+
+def _wrong_place(run: Run, request: DecisionRequest) -> Refusal | None:
+    """The run is not where this decision means anything."""
+    if request.kind in (DecisionKind.GRANT, DecisionKind.REVOKE):
+        return Refusal("not_for_a_run", f"{request.kind} is about a workflow's level, not about a run")
+    if run.stage is Stage.ENDED:
+        return Refusal("run_ended", f"the run has ended ({run.finished.outcome if run.finished else 'ended'})")
+    if run.stage in AUTHORISED_OR_LATER:
+        return Refusal("too_late", "the merge is under way or done")
+    if f"decision.recorded:{request.kind}" in TRANSITIONS[run.stage] or request.kind in (
+        DecisionKind.HOLD,
+        DecisionKind.RELEASE,
+    ):
+        return None
+    if request.kind is DecisionKind.RESUME:
+        return Refusal("not_aborted", "only an aborted run can be resumed")
+    return Refusal("nothing_waits", f"the run does not wait for a decision; it is {run.stage}")
+
+
+def _stale(run: Run, request: DecisionRequest) -> Refusal | None:
+    """What the person saw is no longer what the run is about."""
+    seen = (request.phase, request.attempt, request.commit)
+    now = (run.phase, run.attempt, run.checkpoint.commit if run.checkpoint else run.commit)
+    if all(s is None or s == n for s, n in zip(seen, now, strict=True)):
+        return None
+    return Refusal("stale", f"this was about {_named(seen)}; the run is at {_named(now)}")
+
+
+def _named(place: tuple[object, object, object]) -> str:
+    phase, attempt, commit = place
+    return f"{phase or '?'} attempt {attempt or '?'} on {str(commit)[:12] if commit else '?'}"
+
+
+def _against_verdict(run: Run, request: DecisionRequest) -> Refusal | None:
+    """Approve agrees with the gate, override contradicts it; neither stands in for the other."""
+    outcome = run.judged.verdict.outcome if run.judged and run.stage is Stage.WAITING else None
+    if request.kind is DecisionKind.APPROVE and outcome is Outcome.FAIL:
+        return Refusal("approve_on_fail", "the gate says fail; say override to go on against it")
+    if request.kind is DecisionKind.OVERRIDE and outcome is not Outcome.FAIL:
+        return Refusal("nothing_to_override", f"the gate says {outcome}; say approve to go on")
+    if request.kind is DecisionKind.OVERRIDE and request.automatic:
+        return Refusal("automatic_override", "a program never overrides a gate")
+    if request.kind is DecisionKind.OVERRIDE and run.commit == run.begun.base and run.phase not in PLANNING:
+        return Refusal("nothing_to_go_on_with", "there is no change to go on with; say retry or guide")
+    return None
+
+
+def _lacks_words(run: Run, request: DecisionRequest) -> Refusal | None:  # noqa: ARG001 - all questions look alike
+    if request.kind is DecisionKind.OVERRIDE and not request.reason.strip():
+        return Refusal("no_reason", "an override needs a reason")
+    if request.kind is DecisionKind.GUIDE and not (request.guidance or request.reason).strip():
+        return Refusal("no_guidance", "guide needs the text that the next attempt is given")
+    return None
