@@ -1,0 +1,69 @@
+"""The environment of a service, read once.
+
+RUNG_NATS_URL      where the bus is
+RUNG_KEYS          directory of the key files, one a role
+RUNG_STATE         directory for repositories and workspaces, private to this user
+RUNG_DATABASE_URL  the projection, by default an SQLite file under RUNG_STATE
+RUNG_WORKERS       attempts worked on at once
+RUNG_LOG_LEVEL     DEBUG, INFO, WARNING or ERROR
+"""
+
+import os
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+
+class SettingMissing(Exception):
+    """A variable that has no default is not set, or cannot be used; the message names it."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    nats_url: str
+    keys: Path
+    state: Path
+    database_url: str
+    worker_count: int = 2
+    log_level: str = "INFO"
+
+    @property
+    def worker(self) -> str:
+        """Name of this process in claims: host and process id."""
+        return f"{socket.gethostname()}:{os.getpid()}"
+
+    @property
+    def repositories(self) -> Path:
+        """Where the repositories that Rung owns lie, one a workflow."""
+        return self.state / "git"
+
+    @property
+    def scratch(self) -> Path:
+        """Where workspaces come and go."""
+        return self.state / "work"
+
+
+def read_settings(environment: Mapping[str, str]) -> Settings:
+    """Settings from the environment.
+
+    Raises:  SettingMissing with one sentence.
+    """
+    state = Path(_required(environment, "RUNG_STATE"))
+    workers = environment.get("RUNG_WORKERS", "2")
+    if not workers.isdecimal() or not 1 <= int(workers) <= 64:
+        raise SettingMissing(f"RUNG_WORKERS must be a whole number from 1 to 64, not {workers!r}")
+    return Settings(
+        nats_url=_required(environment, "RUNG_NATS_URL"),
+        keys=Path(_required(environment, "RUNG_KEYS")),
+        state=state,
+        database_url=environment.get("RUNG_DATABASE_URL") or f"sqlite:///{state / 'projection.sqlite'}",
+        worker_count=int(workers),
+        log_level=environment.get("RUNG_LOG_LEVEL", "INFO").upper(),
+    )
+
+
+def _required(environment: Mapping[str, str], name: str) -> str:
+    if not (value := environment.get(name)):
+        raise SettingMissing(f"{name} is not set")
+    return value

@@ -1,0 +1,336 @@
+"""The one shell of all services: read, fold, decide, perform, append, acknowledge.
+
+A delivery is only a wake-up. `settle` reads an aggregate to its head, asks the decider what is
+owed, appends the first of it behind a fence, and asks again until nothing is owed; so a duplicate,
+a late delivery or a crash between two appends changes nothing. `Shell` turns deliveries into
+wake-ups and knows three kinds of trouble: what cannot be read or is refused is set aside and
+shown; what may pass is retried with growing delay; a bug is retried a few times and set aside.
+"""
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol, TypeVar
+
+import nats
+from faststream import AckPolicy, FastStream
+from faststream.nats import JStream, NatsBroker, NatsMessage, PullSub
+from nats.aio.client import Client
+from nats.errors import Error as NatsError
+
+from libs.contracts.facts import Fact, Owed
+from libs.contracts.subjects import ASIDE, PROGRESS
+from libs.contracts.wire import Newer, Unreadable
+from libs.contracts.words import Service
+from libs.runtime.artifacts import Artifacts
+from libs.runtime.log import Conflict, Fence, Log, LogUnavailable
+from libs.runtime.rights import API, inbox
+from libs.runtime.server import connect_options
+from libs.runtime.settings import SettingMissing, Settings, read_settings
+from libs.runtime.telemetry import span, start_logging, start_tracing, stop_tracing
+
+ACK_WAIT_S: Final = 30.0
+NEWER_RETRY_S: Final = 60.0
+RETRY_MAX_S: Final = 60.0
+BUG_TRIES: Final = 5
+ROUNDS_MAX: Final = 200
+WATCHDOG_S: Final = 30.0
+WATCHDOG_STRIKES: Final = 4
+STALLED_EXIT: Final = 75
+
+logger = logging.getLogger("rung")
+
+
+class Refused(Exception):
+    """A request that changes nothing; the sentence says why and what would be accepted."""
+
+
+class View(Protocol):
+    """A folded aggregate, able to say behind which fence a fact about it belongs."""
+
+    @property
+    def traceparent(self) -> str | None: ...
+
+    def fence(self, fact: Fact) -> Fence: ...
+
+
+V = TypeVar("V", bound=View)
+
+
+async def settle(log: Log, read: Callable[[], Awaitable[V]], decide: Callable[[V], list[Owed]]) -> V:
+    """Bring an aggregate to where nothing is owed, and return it as it then is."""
+    for _ in range(ROUNDS_MAX):
+        view = await read()
+        if not (owed := decide(view)):
+            return view
+        first = owed[0]
+        with contextlib.suppress(Conflict):
+            await log.append(first.fact, cause=first.cause, fence=view.fence(first.fact), traceparent=view.traceparent)
+            logger.info("stated %s", first.fact.subject, extra={"cause": first.cause})
+    raise AssertionError(f"still owing {owed[0].fact.subject} after {ROUNDS_MAX} rounds")
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """One message as it came: a wake-up, or a request."""
+
+    stream: str
+    subject: str
+    headers: dict[str, str]
+    data: bytes
+    sequence: int
+    tries: int
+
+    @property
+    def tokens(self) -> list[str]:
+        return self.subject.split(".")
+
+
+Act = Callable[[Delivery], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class Inlet:
+    """A durable consumer of this service and what is done with each of its messages."""
+
+    stream: str
+    durable: str
+    act: Act
+    parallel: int = 1
+
+
+@dataclass
+class Pulse:
+    """What the watchdog knows of an inlet: when it last worked, and how often it looked stuck."""
+
+    busy: int = 0
+    handled: int = 0
+    seen: int = -1
+    strikes: int = field(default=0)
+
+
+class Shell:
+    """A service on the bus: its connection, log and artifacts, and the FastStream app around its inlets."""
+
+    def __init__(self, service: Service, settings: Settings) -> None:
+        self.service = service
+        self.settings = settings
+        options = connect_options(settings.keys, service)
+        self._options = options
+        self.broker = NatsBroker(
+            settings.nats_url,
+            nkeys_seed_str=options["nkeys_seed_str"],
+            inbox_prefix=options["inbox_prefix"],
+            name=options["name"],
+            js_options={"prefix": API},
+            max_reconnect_attempts=-1,
+            logger=None,
+        )
+        self._pulses: dict[Inlet, Pulse] = {}
+        self._client: Client | None = None
+
+    @property
+    def client(self) -> Client:
+        assert self._client is not None, "the shell runs"
+        return self._client
+
+    @property
+    def log(self) -> Log:
+        return Log(self.client, api=API, producer=self.service)
+
+    @property
+    def artifacts(self) -> Artifacts:
+        return Artifacts(self.client, api=API)
+
+    def listen(self, inlet: Inlet) -> None:
+        """Register an inlet; its messages are acknowledged only after `act` has returned."""
+        self._pulses[inlet] = Pulse()
+        subscribe = self.broker.subscriber(
+            "",
+            durable=inlet.durable,
+            stream=JStream(inlet.stream, declare=False),
+            pull_sub=PullSub(batch_size=1, timeout=5.0),
+            inbox_prefix=f"{inbox(self.service)}.".encode(),
+            ack_policy=AckPolicy.MANUAL,
+            max_workers=inlet.parallel,
+            decoder=_undecoded,
+        )
+
+        @subscribe
+        async def handle(message: NatsMessage) -> None:
+            await self._handle(inlet, message)
+
+    async def run(self, background: Callable[[], Awaitable[None]] | None = None) -> None:
+        """Serve until the process is told to end."""
+        self._client = await nats.connect(
+            self.settings.nats_url, **self._options, max_reconnect_attempts=-1, error_cb=_log_error
+        )
+        app = FastStream(self.broker, logger=None)
+        tasks = [asyncio.create_task(self._watch())]
+        if background is not None:
+            tasks.append(asyncio.create_task(_guarded(background)))
+        try:
+            await app.run()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await self._client.close()
+
+    async def say(self, run: str, **progress: Any) -> None:
+        """Tell people who watch; this goes over the core bus and never into the log."""
+        line = json.dumps({"run": run, "service": self.service, **progress}).encode()
+        with contextlib.suppress(NatsError):
+            await self.client.publish(f"{PROGRESS}.{run}.{self.service}", line)
+
+    async def set_aside(self, delivery: Delivery, reason: str) -> None:
+        """Keep a message that cannot be acted on, with the sentence why, where `rung doctor` shows it."""
+        identity = {name: value for name, value in delivery.headers.items() if name.lower().startswith("ce-")}
+        headers = {
+            **identity,
+            "Rung-Reason": reason.encode("ascii", "backslashreplace").decode(),
+            "Rung-Stream": delivery.stream,
+            "Rung-Subject": delivery.subject,
+            "Rung-Sequence": str(delivery.sequence),
+        }
+        subject = f"{ASIDE}.{self.service}.{delivery.stream.lower()}"
+        await self.client.request(subject, delivery.data, headers=headers, timeout=5)
+        logger.warning("set aside %s %s: %s", delivery.stream, delivery.sequence, reason)
+
+    async def _handle(self, inlet: Inlet, message: NatsMessage) -> None:
+        delivery = _delivery(inlet, message)
+        pulse = self._pulses[inlet]
+        pulse.busy += 1
+        try:
+            async with _kept_alive(message):
+                await self._act(inlet, delivery, message)
+        finally:
+            pulse.busy -= 1
+            pulse.handled += 1
+
+    async def _act(self, inlet: Inlet, delivery: Delivery, message: NatsMessage) -> None:
+        try:
+            with span(f"{self.service} {inlet.stream}", parent=_parent(delivery), subject=delivery.subject):
+                await inlet.act(delivery)
+        except Newer as reason:
+            logger.warning("not understood yet, retried later: %s", reason)
+            await message.nack(delay=NEWER_RETRY_S)
+        except (Unreadable, Refused) as reason:
+            await self.set_aside(delivery, str(reason))
+            await message.reject()
+        except (LogUnavailable, NatsError, OSError, TimeoutError) as trouble:
+            logger.warning("retried later: %s", trouble or type(trouble).__name__)
+            await message.nack(delay=_delay(delivery.tries))
+        except Exception as bug:
+            logger.exception("a bug met %s", delivery.subject)
+            await self._give_up_or_retry(delivery, message, bug)
+        else:
+            await message.ack()
+
+    async def _give_up_or_retry(self, delivery: Delivery, message: NatsMessage, bug: Exception) -> None:
+        if delivery.tries < BUG_TRIES:
+            await message.nack(delay=_delay(delivery.tries))
+            return
+        await self.set_aside(delivery, f"a bug in the {self.service}: {type(bug).__name__}: {bug}")
+        await message.reject()
+
+    async def _watch(self) -> None:
+        """End the process when a consumer has gone or does not deliver; whoever runs it starts it again."""
+        while True:
+            await asyncio.sleep(WATCHDOG_S)
+            for inlet, pulse in self._pulses.items():
+                if await self._is_stuck(inlet, pulse):
+                    logger.critical("the consumer %s on %s does not deliver", inlet.durable, inlet.stream)
+                    os._exit(STALLED_EXIT)
+
+    async def _is_stuck(self, inlet: Inlet, pulse: Pulse) -> bool:
+        with contextlib.suppress(NatsError, TimeoutError):
+            answer = await self.client.request(f"{API}.CONSUMER.INFO.{inlet.stream}.{inlet.durable}", b"", timeout=5)
+            info = json.loads(answer.data)
+            waits = "error" in info or (info["num_pending"] > 0 and not pulse.busy and pulse.handled == pulse.seen)
+            pulse.strikes = pulse.strikes + 1 if waits else 0
+            pulse.seen = pulse.handled
+        return pulse.strikes >= WATCHDOG_STRIKES
+
+
+def serve(service: Service, build: Callable[[Shell], Callable[[], Awaitable[None]] | None]) -> int:
+    """Run a service in this process: read the environment, wire it, serve until told to end."""
+    try:
+        settings = read_settings(os.environ)
+    except SettingMissing as missing:
+        logger.error("%s: %s", service, missing)  # noqa: TRY400 - one sentence is all a person needs
+        return 2
+    start_logging(service, settings.log_level)
+    start_tracing(service)
+    try:
+        asyncio.run(_serve(service, settings, build))
+    except KeyboardInterrupt:
+        pass
+    finally:
+        stop_tracing()
+    return 0
+
+
+async def _serve(
+    service: Service, settings: Settings, build: Callable[[Shell], Callable[[], Awaitable[None]] | None]
+) -> None:
+    shell = Shell(service, settings)
+    await shell.run(build(shell))
+
+
+async def _guarded(background: Callable[[], Awaitable[None]]) -> None:
+    """A background task that fails ends the process, so that it is started again and not missed in silence."""
+    try:
+        await background()
+    except asyncio.CancelledError:
+        raise
+    except BaseException:
+        logger.exception("a background task failed")
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+@contextlib.asynccontextmanager
+async def _kept_alive(message: NatsMessage) -> AsyncIterator[None]:
+    async def beat() -> None:
+        while True:
+            await asyncio.sleep(ACK_WAIT_S / 3)
+            with contextlib.suppress(NatsError):
+                await message.raw_message.in_progress()
+
+    task = asyncio.create_task(beat())
+    try:
+        yield
+    finally:
+        task.cancel()
+
+
+async def _undecoded(message: NatsMessage) -> bytes:
+    return bytes(message.body)
+
+
+async def _log_error(error: Exception) -> None:
+    logger.warning("bus: %s", error or type(error).__name__)
+
+
+def _delivery(inlet: Inlet, message: NatsMessage) -> Delivery:
+    raw = message.raw_message
+    return Delivery(
+        stream=inlet.stream,
+        subject=raw.subject,
+        headers=dict(raw.headers or {}),
+        data=raw.data,
+        sequence=raw.metadata.sequence.stream,
+        tries=raw.metadata.num_delivered or 1,
+    )
+
+
+def _parent(delivery: Delivery) -> str | None:
+    return delivery.headers.get("ce-traceparent") or delivery.headers.get("traceparent")
+
+
+def _delay(tries: int) -> float:
+    return float(min(2**tries / 4, RETRY_MAX_S))

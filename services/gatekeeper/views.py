@@ -1,0 +1,203 @@
+"""A run told to people: its state in one word, its phases, and sentences for what would move it."""
+
+from libs.contracts.facts import DecisionRecorded, DecisionRefused, GateJudged, RunStarted
+from libs.contracts.views import CheckpointView, PhaseView, RunView, State
+from libs.contracts.words import DecisionKind, Outcome, Phase, RunOutcome
+from services.gatekeeper.run import AttemptRecord, Run
+from services.gatekeeper.transitions import Stage
+
+WAITING_STAGES = (Stage.WAITING, Stage.STOPPING, Stage.REFUSED)
+
+
+def view(run: Run) -> RunView:
+    """The run as of its last fact; it must have begun."""
+    started = run.begun
+    judged = run.judged or _last_judged(run)
+    return RunView(
+        run=run.run,
+        title=started.title,
+        repository=started.repository,
+        workflow=started.workflow,
+        issue=started.issue,
+        issue_type=started.issue_type,
+        level=started.level,
+        level_in_force=judged.level_in_force if judged else None,
+        agent=started.agent,
+        outcome=state(run),
+        stage=run.stage,
+        reason=_reason(run),
+        phases=_phases(run),
+        checkpoint=_checkpoint(run),
+        commit=_commit(run),
+        branch=run.proposed.branch if run.proposed else None,
+        target=started.branch,
+        merged_tip=run.merged.tip if run.merged else None,
+        merged_base=run.merged.base if run.merged else None,
+        is_held=run.is_held,
+        started_at=run.attempts[0].requested_at if run.attempts else run.since,
+        moved_at=run.since,
+        sentences=tuple(_sentences(run, started)),
+        decisions=tuple(_told(decision) for decision in run.decisions.values()),
+        artifacts=dict(run.artifacts),
+        misfit_count=len(run.misfits),
+        unread_count=len(run.unread),
+        sequence=run.sequence,
+    )
+
+
+def state(run: Run) -> State:
+    """The run in one word."""
+    if run.merged is not None:
+        return "merged"
+    if run.finished is not None:
+        return _WORDS[run.finished.outcome]
+    if run.stage is Stage.ABORTED:
+        return "aborted"
+    return "waiting" if run.stage in WAITING_STAGES else "working"
+
+
+_WORDS: dict[RunOutcome, State] = {
+    RunOutcome.MERGED: "merged",
+    RunOutcome.DECLINED: "declined",
+    RunOutcome.ABORTED: "aborted",
+    RunOutcome.CANCELLED: "cancelled",
+}
+
+
+def _last_judged(run: Run) -> GateJudged | None:
+    return next((record.judged for record in reversed(run.attempts) if record.judged), None)
+
+
+def _commit(run: Run) -> str | None:
+    if run.merged is not None:
+        return run.merged.tip
+    return run.checkpoint.commit if run.checkpoint and run.checkpoint.commit else run.commit
+
+
+def _reason(run: Run) -> str:
+    if run.finished is not None:
+        return run.finished.reason
+    if run.merged is not None:
+        return f"merged into {run.merged.target} as {run.merged.tip[:12]}"
+    if run.stage is Stage.ABORTED and run.aborted is not None:
+        return run.aborted.reason
+    if run.checkpoint is not None:
+        return run.checkpoint.reason
+    return f"{run.phase} attempt {run.attempt} is being worked on" if run.attempt else "the run begins"
+
+
+def _phases(run: Run) -> tuple[PhaseView, ...]:
+    order = list(dict.fromkeys(record.phase for record in run.attempts))
+    views = [_phase(phase, [r for r in run.attempts if r.phase is phase]) for phase in order]
+    return (*views, *_monitor(run))
+
+
+def _phase(phase: Phase, records: list[AttemptRecord]) -> PhaseView:
+    last = records[-1]
+    verdict = last.judged.verdict if last.judged else None
+    return PhaseView(
+        phase=phase,
+        attempts=len(records),
+        outcome=verdict.outcome if verdict else None,
+        disposition=last.judged.disposition if last.judged else None,
+        reasons=verdict.reasons if verdict and verdict.reasons else (last.judged.reason,) if last.judged else (),
+        codes=verdict.codes if verdict else (),
+        summary=last.summary,
+        started_at=records[0].requested_at,
+        ended_at=last.answered_at,
+    )
+
+
+def _monitor(run: Run) -> tuple[PhaseView, ...]:
+    """The watch, which is the monitor's phase; it is not asked for but follows the merge."""
+    if run.watch is None:
+        return ()
+    return (
+        PhaseView(
+            phase=Phase.MONITOR,
+            attempts=1,
+            outcome=run.watched.outcome if run.watched else None,
+            reasons=(run.watched.reason,) if run.watched else (),
+            started_at=run.watch.started_at,
+            ended_at=run.watch.ends_at if run.watched else None,
+        ),
+    )
+
+
+def _checkpoint(run: Run) -> CheckpointView | None:
+    if (opened := run.checkpoint) is None or run.stage is not Stage.WAITING:
+        return None
+    return CheckpointView(
+        phase=opened.phase,
+        name=checkpoint_name(opened.phase),
+        attempt=opened.attempt,
+        commit=opened.commit,
+        outcome=run.judged.verdict.outcome if run.judged else Outcome.NO_DATA,
+        reason=opened.reason,
+        answers=opened.answers,
+        expires_at=opened.expires_at,
+    )
+
+
+def checkpoint_name(phase: Phase) -> str:
+    return "merge" if phase is Phase.DEPLOY else f"after {phase}"
+
+
+def _sentences(run: Run, started: RunStarted) -> list[str]:
+    """Where the run stands, why, and what would move it."""
+    where = [f"The run for “{started.title}” {_standing(run)}."]
+    why = [f"Why: {_reason(run)}."]
+    if run.judged is not None and run.stage is Stage.WAITING:
+        why += [
+            f"The {run.phase} gate says {run.judged.verdict.outcome}: {said}." for said in _verdict_words(run.judged)
+        ]
+    return [*where, *why, *_moves(run), *_troubles(run)]
+
+
+def _standing(run: Run) -> str:
+    match state(run):
+        case "waiting":
+            return f"waits for a human at the checkpoint “{checkpoint_name(run.phase)}”"
+        case "working":
+            return f"is at work: {run.phase}, attempt {run.attempt}" if run.attempt else "is about to begin"
+        case "merged" if run.finished is None:
+            return "is merged and watched"
+        case word:
+            return f"ended: {word}"
+
+
+def _verdict_words(judged: GateJudged) -> tuple[str, ...]:
+    return judged.verdict.reasons or tuple(criterion.message for criterion in judged.verdict.criteria)
+
+
+def _moves(run: Run) -> list[str]:
+    """What would move the run on, and who may do it."""
+    match run.stage:
+        case Stage.WAITING if run.checkpoint is not None:
+            answers = ", ".join(run.checkpoint.answers)
+            return [f"What moves it: rung decide {run.run[:8]} <answer>, where the answer is one of {answers}."]
+        case Stage.WORKING:
+            return ["What moves it: the answer of the worker, or the attempt's deadline."]
+        case Stage.WATCHING if run.watch is not None:
+            return ["What moves it: the end of the watch."]
+        case Stage.ABORTED:
+            kinds = ", ".join((DecisionKind.RESUME, DecisionKind.GUIDE))
+            return [f"What moves it: rung decide {run.run[:8]} <answer>, where the answer is one of {kinds}."]
+        case Stage.AUTHORISED:
+            return ["What moves it: the merger, which lands exactly the authorised tree."]
+        case _:
+            return []
+
+
+def _troubles(run: Run) -> list[str]:
+    misfits = [f"{len(run.misfits)} facts did not fit where they came and were passed over."] if run.misfits else []
+    unread = [f"{len(run.unread)} facts cannot be read by this build; no decision is made until they can be."]
+    return misfits + (unread if run.unread else [])
+
+
+def _told(decision: DecisionRecorded | DecisionRefused) -> str:
+    if isinstance(decision, DecisionRefused):
+        return f"refused: {decision.kind} by {decision.by}: {decision.message}"
+    how = " (automatic)" if decision.automatic else ""
+    said = f": {decision.reason}" if decision.reason else ""
+    return f"{decision.kind} by {decision.by}{how} after {decision.phase}{said}"
