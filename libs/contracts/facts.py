@@ -5,7 +5,7 @@ aggregate holds several, the fields named by `place`. `SPEAKERS` says who may st
 publish rights and the published document are made from it.
 """
 
-from typing import Annotated, ClassVar, Final, Literal
+from typing import Annotated, ClassVar, Final, Literal, NamedTuple
 
 from pydantic import Field
 
@@ -43,6 +43,13 @@ class Fact(Frozen):
     def subject(self) -> str:
         tail = "".join(f".{getattr(self, field)}" for field in self.place)
         return f"{self.stream}.{getattr(self, self.aggregate)}.{self.type}{tail}"
+
+
+class Owed(NamedTuple):
+    """A fact that is to be stated, and the id of the fact that caused it."""
+
+    fact: Fact
+    cause: str
 
 
 class RunFact(Fact):

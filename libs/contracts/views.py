@@ -6,6 +6,8 @@ what would move it.
 
 from typing import Literal
 
+from pydantic import Field
+
 from libs.contracts.words import DecisionKind, Frozen, Level, Phase
 
 State = Literal["merged", "declined", "aborted", "cancelled", "waiting", "working"]
@@ -65,7 +67,7 @@ class RunView(Frozen):
     moved_at: float
     sentences: tuple[str, ...] = ()
     decisions: tuple[str, ...] = ()
-    artifacts: dict[str, str] = {}
+    artifacts: dict[str, str] = Field(default_factory=dict)
     misfit_count: int = 0
     unread_count: int = 0
     sequence: int

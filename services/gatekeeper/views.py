@@ -181,8 +181,7 @@ def _moves(run: Run) -> list[str]:
         case Stage.WATCHING if run.watch is not None:
             return ["What moves it: the end of the watch."]
         case Stage.ABORTED:
-            kinds = ", ".join((DecisionKind.RESUME, DecisionKind.GUIDE))
-            return [f"What moves it: rung decide {run.run[:8]} <answer>, where the answer is one of {kinds}."]
+            return [f"What moves it: rung decide {run.run[:8]} {DecisionKind.RESUME} (or {DecisionKind.GUIDE})."]
         case Stage.AUTHORISED:
             return ["What moves it: the merger, which lands exactly the authorised tree."]
         case _:

@@ -1,0 +1,94 @@
+"""Gathers the gates of a workflow from wherever it speaks of them: phases, lists, files of their own."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Final
+
+import yaml
+
+from libs.contracts.words import Phase
+from libs.contracts.workflow_gates import GatePart, gate_document, phase_gate
+from libs.contracts.workflow_nodes import Findings, Misfit, Place, Table, Unreadable, documents, find, shown
+from libs.contracts.workflow_parts import GateReference
+from libs.contracts.workflow_values import path
+
+Text = str | bytes
+_NO_PARTS: Final[tuple[GatePart, ...]] = ()
+
+
+@dataclass(frozen=True)
+class Gathering:
+    """What the places read so far ask for, and the files they name."""
+
+    reported: tuple[str, ...]
+    gate_texts: Mapping[str, Text]
+    parts: list[GatePart] = field(default_factory=list)
+    references: list[GateReference] = field(default_factory=list)
+
+    def section(self, place: Place) -> None:
+        """The key `gates`: by phase, or a list of gates that say themselves where they belong."""
+        if not isinstance(place.node, yaml.MappingNode):
+            return self._several(place, None)
+        table = Table(place, tuple(Phase))
+        for name in table.entries:
+            self.under(Phase(name), table.entries[name])
+        return None
+
+    def under(self, phase: Phase, place: Place) -> None:
+        """What stands under one phase."""
+        if isinstance(place.node, yaml.MappingNode):
+            self.parts.extend(place.read(partial(phase_gate, self.reported, phase), _NO_PARTS))
+        else:
+            place.read(partial(self._several_under, phase), None)
+
+    def _several_under(self, phase: Phase, place: Place) -> None:
+        self._several(place, phase)
+
+    def _several(self, place: Place, phase: Phase | None) -> None:
+        items = [place] if isinstance(place.node, yaml.ScalarNode) else place.items()
+        for item in items:
+            if isinstance(item.node, yaml.ScalarNode):
+                item.read(partial(self._file, phase), None)
+            else:
+                self.parts.extend(item.read(partial(gate_document, self.reported, phase), _NO_PARTS))
+
+    def _file(self, phase: Phase | None, place: Place) -> None:
+        """A gate in a file of its own: read if the caller gave its text."""
+        if place.node.tag.endswith(":null"):
+            raise Misfit("has no value; name criteria")
+        if not str(place.node.value).endswith((".yaml", ".yml")):
+            raise Misfit(f"must be criteria or a file that ends in .yaml, not {shown(place.node)}")
+        reference = GateReference(path=path(place), phase=phase)
+        self.references.append(reference)
+        content = self.gate_texts.get(reference.path)
+        if content is None:
+            place.warn("this file was not read, so it asks for nothing")
+            return
+        for root in _roots(content, Findings(reference.path, place.findings.found)):
+            self.parts.extend(root.read(partial(gate_document, self.reported, phase), _NO_PARTS))
+
+
+def _roots(content: Text, findings: Findings) -> list[Place]:
+    try:
+        nodes = documents(content)
+    except Unreadable as error:
+        findings.add(error.line, "", str(error))
+        return []
+    if not nodes:
+        findings.add(1, "", "is empty, so it would judge nothing; write a gate with criteria")
+    return [Place(node, node.start_mark.line + 1, "", findings) for node in nodes]
+
+
+def gather(workflow: Table, reported: tuple[str, ...], gate_texts: Mapping[str, Text]) -> Gathering:
+    """All gates of a workflow, those under `phases` first."""
+    gathering = Gathering(reported, gate_texts)
+    phases = workflow.entries.get("phases")
+    for phase in Phase if phases is not None else ():
+        place = None if phases is None else find(phases, (phase, "gates"))
+        if place is not None:
+            gathering.under(phase, place)
+    gates = workflow.entries.get("gates")
+    if gates is not None:
+        gates.read(gathering.section, None)
+    return gathering

@@ -1,0 +1,284 @@
+"""The parts a policy is made of: gates, loops, checkpoints, caps, and what else a workflow can say."""
+
+import datetime as dt
+from collections.abc import Iterable
+from enum import StrEnum
+from typing import Annotated, Final, Literal
+
+from pydantic import Field, StrictBool, StrictFloat, StrictInt, StrictStr, field_serializer
+
+from libs.contracts.words import Frozen, Level, Phase
+
+DAY_S: Final = 86_400.0
+Whole = Annotated[int, Field(ge=0)]
+Amount = Annotated[float, Field(ge=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Tool(StrEnum):
+    READ = "read"
+    SEARCH = "search"
+    EXECUTE = "execute"
+    WRITE = "write"
+
+
+class GateSeverity(StrEnum):
+    """What a failed rule means: it blocks, or it is written down and the run goes on."""
+
+    BLOCKER = "blocker"
+    WARNING = "warning"
+
+
+class OnFail(StrEnum):
+    RETRY = "retry"
+    PATCH = "patch"
+    ESCALATE = "escalate"
+    LOG = "log"
+
+
+class RetryStrategy(StrEnum):
+    REBUILD = "rebuild"
+    REBUILD_AND_RETEST = "rebuild_and_retest"
+    REDOCUMENT = "redocument"
+    RESOLVE_CONFLICTS = "resolve_conflicts"
+
+
+class LoopName(StrEnum):
+    TEST_RETRY = "test_retry"
+    REVIEW_PATCH = "review_patch"
+    FULL_REBUILD = "full_rebuild"
+
+
+class LoopTrigger(StrEnum):
+    TEST_FAILURE = "test_failure"
+    BLOCKER = "blocker"
+    ARCHITECTURAL_ISSUE = "architectural_issue"
+
+
+class OnExhaust(StrEnum):
+    ESCALATE = "escalate"
+    ABORT = "abort"
+    WARN = "warn"
+
+
+class OnTimeout(StrEnum):
+    """A checkpoint that nobody answers; there is no word for approving on purpose."""
+
+    ESCALATE = "escalate"
+    ABORT = "abort"
+
+
+class OnRegression(StrEnum):
+    REVERT = "revert"
+    HOTFIX = "hotfix"
+    ALERT = "alert"
+
+
+class PhasePolicy(Frozen):
+    """How a phase is worked on; `agent` is `None` where the workflow's own agent works."""
+
+    template: str | None = None
+    tools: frozenset[Tool] = frozenset()
+    execute_allowlist: tuple[str, ...] = ()
+    deny_reasons: dict[Tool, str] = Field(default_factory=dict)
+    agent: str | None = None
+
+    @field_serializer("tools")
+    def _in_order(self, tools: frozenset[Tool]) -> list[Tool]:
+        return sorted(tools)
+
+
+class Criterion(Frozen):
+    """One question to the evidence. Percentages are 0 to 100, durations milliseconds.
+
+    `warn_at` is a second limit, stricter than the first: a value between the two passes with a warning.
+    """
+
+    name: str
+    limit: StrictBool | StrictInt | StrictFloat | StrictStr
+    warn_at: StrictInt | StrictFloat | None = None
+    is_dry_run: bool = False
+    severity: GateSeverity = GateSeverity.BLOCKER
+
+
+class AnyOf(Frozen):
+    """Holds if one of its rules holds."""
+
+    any_of: tuple["Rule", ...] = Field(min_length=1)
+    is_dry_run: bool = False
+    severity: GateSeverity = GateSeverity.BLOCKER
+
+
+class AllOf(Frozen):
+    """Holds if all of its rules hold."""
+
+    all_of: tuple["Rule", ...] = Field(min_length=1)
+    is_dry_run: bool = False
+    severity: GateSeverity = GateSeverity.BLOCKER
+
+
+Rule = Criterion | AnyOf | AllOf
+
+
+class GateEscalation(Frozen):
+    """Whom to ask when healing is exhausted; `message` may hold fields such as `{retries}`."""
+
+    target: str = "human"
+    message: str = ""
+    context: tuple[str, ...] = ()
+
+
+class GatePolicy(Frozen):
+    """The one gate after a phase: all rules must hold, each with its own severity and dry run.
+
+    `max_retries` is `None` where the loop of the phase says how often.
+    """
+
+    criteria: tuple[Rule, ...] = Field(min_length=1)
+    on_fail: OnFail = OnFail.RETRY
+    max_retries: Annotated[int, Field(ge=0, le=10)] | None = None
+    retry_strategy: RetryStrategy | None = None
+    stop_on_no_progress: bool = True
+    escalation: GateEscalation = GateEscalation()
+    name: str = ""
+    version: int | None = None
+    notify: bool = False
+    flaky: tuple[str, ...] = ()
+
+    @property
+    def severity(self) -> GateSeverity:
+        is_blocking = any(rule.severity is GateSeverity.BLOCKER for rule in self.criteria)
+        return GateSeverity.BLOCKER if is_blocking else GateSeverity.WARNING
+
+    @property
+    def is_dry_run(self) -> bool:
+        return all(rule.is_dry_run for rule in self.criteria)
+
+
+class GateReference(Frozen):
+    """A gate kept in a file of its own, relative to the workflow; `phase` if the workflow says which."""
+
+    path: str
+    phase: Phase | None = None
+
+
+class LoopPolicy(Frozen):
+    max: Annotated[int, Field(ge=0, le=10)]
+    trigger: LoopTrigger
+    ignore: tuple[str, ...] = ()
+    on_exhaust: OnExhaust = OnExhaust.ESCALATE
+    cost_ceiling_usd: Amount | None = None
+
+
+class EscalationPolicy(Frozen):
+    target: str = "human"
+    notify: tuple[str, ...] = ()
+    include: tuple[str, ...] = ()
+
+
+class CheckpointPolicy(Frozen):
+    require: Literal["human_approval"] = "human_approval"
+    timeout_s: Amount = DAY_S
+    on_timeout: OnTimeout = OnTimeout.ESCALATE
+
+
+class AutoMergePolicy(Frozen):
+    enabled: bool = False
+    delay_s: Amount = 300.0
+
+
+class MonitorPolicy(Frozen):
+    anomaly_detection: bool = False
+    rollback_on: tuple[str, ...] = ()
+    auto_create_issue: bool = False
+
+
+class RoutePolicy(Frozen):
+    """The phases of one type of issue, in order, and the loops that differ from the workflow's."""
+
+    phases: tuple[Phase, ...] = Field(min_length=1)
+    loops: dict[LoopName, LoopPolicy] = Field(default_factory=dict)
+
+
+class TeamPolicy(Frozen):
+    override_dir: str | None = None
+    merge_strategy: dict[str, str] = Field(default_factory=dict)
+
+
+class CommandPolicy(Frozen):
+    """Shell commands in order; an empty tuple leaves it to what is detected."""
+
+    build: tuple[str, ...] = ()
+    test: tuple[str, ...] = ()
+    lint: tuple[str, ...] = ()
+
+
+class ReportPolicy(Frozen):
+    """Globs relative to the repository; an empty tuple leaves it to what is detected."""
+
+    junit: tuple[str, ...] = ()
+    coverage: tuple[str, ...] = ()
+    sarif: tuple[str, ...] = ()
+
+
+class CapPolicy(Frozen):
+    """Holds the level down to `max` for a change that meets every condition given here."""
+
+    paths: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ()
+    max: Level
+
+
+class ReadinessLimits(Frozen):
+    """What earns a level; `None` asks for nothing. Shares are ratios, 0 to 1."""
+
+    successful_runs_min: Whole
+    gate_accuracy_min: Share | None = None
+    override_rate_max: Share | None = None
+    average_retries_max: Amount | None = None
+    success_rate_min: Share | None = None
+
+
+class BudgetPolicy(Frozen):
+    """Bounds of one run; `None` is no bound of the workflow's own."""
+
+    wall_s: Amount | None = None
+    attempts: Annotated[int, Field(ge=1)] | None = None
+    cost_usd: Amount | None = None
+
+
+class WatchPolicy(Frozen):
+    duration_s: Amount
+    min_points: Annotated[int, Field(ge=1)] | None = None
+
+
+class WaiverPolicy(Frozen):
+    """Lets one finding pass until the end of a day."""
+
+    fingerprint: str
+    reason: str
+    author: str
+    expires: dt.date
+
+
+class WorkflowProblem(Frozen):
+    """One thing wrong in a workflow file: `line` counts from 1, `field` is the dotted path of the key."""
+
+    file: str
+    line: int
+    field: str
+    message: str
+    is_warning: bool = False
+
+    def __str__(self) -> str:
+        place = f"{self.file}:{self.line}: "
+        return f"{place}{self.field}: {self.message}" if self.field else f"{place}{self.message}"
+
+
+class WorkflowRefused(ValueError):
+    """The file holds errors; all that were found are named, warnings too."""
+
+    def __init__(self, problems: Iterable[WorkflowProblem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(str(problem) for problem in self.problems))

@@ -1,0 +1,144 @@
+"""Reads a workflow's text: a complete policy and warnings, or every problem that refuses it.
+
+A text that is a gate file (it has `criteria` at the top) is read too: its gate stands in the
+default policy. Files that a workflow names for its gates are given by the caller, who may do I/O.
+"""
+
+from collections.abc import Mapping
+from functools import partial
+from types import MappingProxyType
+from typing import Final
+
+from libs.contracts import workflow_sections as section
+from libs.contracts.criteria import CRITERIA
+from libs.contracts.words import Level, Phase
+from libs.contracts.workflow import (
+    AGENT_DRIVERS,
+    Policy,
+    default_phases,
+    default_policy,
+)
+from libs.contracts.workflow_advice import advise
+from libs.contracts.workflow_gates import GatePart, gate_document, gates_of, is_gate
+from libs.contracts.workflow_gathering import Text, gather
+from libs.contracts.workflow_nodes import Findings, Misfit, Place, Table, Unreadable, documents
+from libs.contracts.workflow_parts import (
+    OnRegression,
+    PhasePolicy,
+    WorkflowProblem,
+    WorkflowRefused,
+)
+from libs.contracts.workflow_values import NO_TEXTS, agent, choice, each, text
+
+_NO_PARTS: Final[tuple[GatePart, ...]] = ()
+_NO_FILES: Final[Mapping[str, Text]] = MappingProxyType({})
+KEYS: Final = (*(name for name in Policy.model_fields if name != "gate_files"), "deploy")
+"""The keys of a workflow."""
+
+
+def read_workflow(
+    content: Text, file: str = "workflow.yaml", gate_texts: Mapping[str, Text] = _NO_FILES
+) -> tuple[Policy, tuple[WorkflowProblem, ...]]:
+    """The policy of a workflow, and warnings about it in the order of lines.
+
+    `gate_texts` holds the gate files that the workflow names (`policy.gate_files`), by path; a
+    named file that is not among them asks for nothing, and a warning says so.
+
+    Raises:
+        WorkflowRefused: with everything that was found, errors and warnings.
+    """
+    findings = Findings(file)
+    policy = _read(content, findings, gate_texts)
+    problems = findings.in_order()
+    if any(not problem.is_warning for problem in problems):
+        raise WorkflowRefused(problems)
+    return policy, problems
+
+
+def _read(content: Text, findings: Findings, gate_texts: Mapping[str, Text]) -> Policy:
+    roots = _roots(content, findings)
+    if not roots:
+        return default_policy()
+    if is_gate(roots[0]):
+        parts = [part for root in roots for part in root.read(partial(gate_document, NO_TEXTS, None), _NO_PARTS)]
+        return Policy(gates=gates_of(parts))
+    for extra in roots[1:]:
+        extra.refuse("a second document begins here; a workflow is one document")
+    return roots[0].read(partial(_policy, gate_texts), default_policy())
+
+
+def _roots(content: Text, findings: Findings) -> list[Place]:
+    try:
+        nodes = documents(content)
+    except Unreadable as error:
+        findings.add(error.line, "", str(error))
+        return []
+    return [Place(node, node.start_mark.line + 1, "", findings) for node in nodes]
+
+
+def _policy(gate_texts: Mapping[str, Text], root: Place) -> Policy:
+    table = Table(root, KEYS)
+    read = table.read
+    base = default_policy()
+    autonomy = read("autonomy", choice(Level), base.autonomy)
+    reported = read("reported", _reported, base.reported)
+    loops = {**base.loops, **read("loops", partial(section.loops, base.loops), base.loops)}
+    metrics = read("metrics", section.metrics, base.metrics)
+    gates = gather(table, reported, gate_texts)
+    read("deploy", _deploy, default=None)
+    policy = Policy(
+        autonomy=autonomy,
+        agent=table.optional("agent", agent(AGENT_DRIVERS)),
+        phases=read("phases", _phases, base.phases),
+        gates=gates_of(gates.parts),
+        gate_files=tuple(gates.references),
+        reported=reported,
+        loops=loops,
+        escalation=read("escalation", section.escalation, base.escalation),
+        checkpoints=read("checkpoints", partial(section.checkpoints, autonomy), base.checkpoints),
+        auto_merge=section.auto_merge(root),
+        monitor=read("monitor", partial(section.monitor, metrics), base.monitor),
+        routing=read("routing", partial(section.routing, loops), section.default_routing(loops)),
+        teams=read("teams", section.teams, base.teams),
+        commands=read("commands", section.commands, base.commands),
+        reports=read("reports", section.reports, base.reports),
+        protected=read("protected", section.protected, base.protected),
+        caps=read("caps", section.caps, base.caps),
+        readiness=read("readiness", section.readiness, base.readiness),
+        budget=read("budget", section.budget, base.budget),
+        on_regression=read("on_regression", choice(OnRegression), base.on_regression),
+        watch=table.optional("watch", section.watch),
+        metrics=metrics,
+        waivers=read("waivers", section.waivers, base.waivers),
+    )
+    advise(policy, root)
+    return policy
+
+
+def _phases(place: Place) -> dict[Phase, PhasePolicy]:
+    """All phases in order; intent only if the workflow names it."""
+    table = Table(place, tuple(Phase))
+    stated = {
+        phase: table.read(phase, partial(section.phase_policy, phase), PhasePolicy())
+        for phase in Phase
+        if phase in table.entries
+    }
+    known = {**default_phases(), **stated}
+    return {phase: known[phase] for phase in Phase if phase in known}
+
+
+def _reported(place: Place) -> tuple[str, ...]:
+    return each(_reported_name)(place)
+
+
+def _reported_name(place: Place) -> str:
+    name = text(place)
+    if name in CRITERIA:
+        raise Misfit("is a criterion already; a report of your own needs a name of its own")
+    if not name.isidentifier():
+        raise Misfit(f"must be a name of letters, digits and underscores, not {name!r}")
+    return name
+
+
+def _deploy(place: Place) -> None:
+    Table(place, ("auto_merge",))
