@@ -29,12 +29,12 @@ test: $(READY) ## run every test
 check: $(READY) ## lint, types, import arrows, generated files
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy libs services tests
+	$(BIN)/mypy libs services tests docs/generate.py
 	$(BIN)/lint-imports
-	$(BIN)/python -m libs.cli.generated --check
+	$(BIN)/python docs/generate.py --check
 
 diagram: $(READY) ## write the generated documents (run diagram, AsyncAPI) anew
-	$(BIN)/python -m libs.cli.generated
+	$(BIN)/python docs/generate.py
 
 lock: ## pin the newest versions with hashes into requirements.lock
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --extra dev --extra otlp --upgrade pyproject.toml --output-file requirements.lock

@@ -37,6 +37,7 @@ GATE_KEYS: Final = (
     "dry_run",
     "flaky",
 )
+_UNANSWERED: Final = "nothing that is collected answers it, so it finds no data and a human has to look"
 _GROUPS: Final = ("any_of", "all_of")
 _LIMIT_KEYS: Final = ("limit", "warn", "dry_run", "severity")
 
@@ -82,7 +83,7 @@ def _unknown_criterion(name: str) -> str:
     near = nearest_criterion(name.lower()) or next(iter(get_close_matches(name.lower(), GATE_KEYS, 1, 0.75)), None)
     if near is not None:
         return f"unknown criterion; did you mean {near}?"
-    return "unknown criterion; list it under reported if a report of your own holds it"
+    return "unknown criterion; list it under reported if it is one of your own"
 
 
 def _group(key: str, place: Place, scope: Scope) -> Rule | None:
@@ -115,6 +116,7 @@ def _criterion(name: str, spec: CriterionSpec | None, place: Place, scope: Scope
     )
     _check_floor(criterion, place, scope)
     if spec is None:
+        place.warn(_UNANSWERED)
         return criterion
     if limit is False:
         place.warn("false switches this criterion off; remove the line to say the same")
@@ -194,4 +196,4 @@ def _advise(criterion: Criterion, spec: CriterionSpec, place: Place, scope: Scop
     if scope.phase is not None and scope.phase not in spec.phases:
         place.warn(f"is not measured after {scope.phase}, so it would find no data; it belongs to {spec.phases[0]}")
     if not spec.evidence:
-        place.warn("nothing that is collected answers it, so it finds no data and a human has to look")
+        place.warn(_UNANSWERED)

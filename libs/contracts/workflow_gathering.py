@@ -22,7 +22,7 @@ class Gathering:
     """What the places read so far ask for, and the files they name."""
 
     reported: tuple[str, ...]
-    gate_texts: Mapping[str, Text]
+    gate_texts: Mapping[str, Text] | None
     parts: list[GatePart] = field(default_factory=list)
     references: list[GateReference] = field(default_factory=list)
 
@@ -61,10 +61,12 @@ class Gathering:
             raise Misfit(f"must be criteria or a file that ends in .yaml, not {shown(place.node)}")
         reference = GateReference(path=path(place), phase=phase)
         self.references.append(reference)
-        content = self.gate_texts.get(reference.path)
-        if content is None:
+        if self.gate_texts is None:
             place.warn("this file was not read, so it asks for nothing")
             return
+        content = self.gate_texts.get(reference.path)
+        if content is None:
+            raise Misfit("there is no such file, so it would judge nothing")
         for root in _roots(content, Findings(reference.path, place.findings.found)):
             self.parts.extend(root.read(partial(gate_document, self.reported, phase), _NO_PARTS))
 
@@ -80,7 +82,7 @@ def _roots(content: Text, findings: Findings) -> list[Place]:
     return [Place(node, node.start_mark.line + 1, "", findings) for node in nodes]
 
 
-def gather(workflow: Table, reported: tuple[str, ...], gate_texts: Mapping[str, Text]) -> Gathering:
+def gather(workflow: Table, reported: tuple[str, ...], gate_texts: Mapping[str, Text] | None) -> Gathering:
     """All gates of a workflow, those under `phases` first."""
     gathering = Gathering(reported, gate_texts)
     phases = workflow.entries.get("phases")

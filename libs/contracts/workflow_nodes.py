@@ -57,6 +57,10 @@ class Findings:
         problem = WorkflowProblem(file=self.file, line=line, field=path, message=message, is_warning=is_warning)
         self.found.setdefault(problem)
 
+    @property
+    def has_errors(self) -> bool:
+        return any(not problem.is_warning for problem in self.found)
+
     def in_order(self) -> tuple[WorkflowProblem, ...]:
         return tuple(sorted(self.found, key=lambda problem: (problem.file != self.file, problem.file, problem.line)))
 

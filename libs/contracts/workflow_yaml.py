@@ -6,7 +6,6 @@ default policy. Files that a workflow names for its gates are given by the calle
 
 from collections.abc import Mapping
 from functools import partial
-from types import MappingProxyType
 from typing import Final
 
 from libs.contracts import workflow_sections as section
@@ -31,31 +30,29 @@ from libs.contracts.workflow_parts import (
 from libs.contracts.workflow_values import NO_TEXTS, agent, choice, each, text
 
 _NO_PARTS: Final[tuple[GatePart, ...]] = ()
-_NO_FILES: Final[Mapping[str, Text]] = MappingProxyType({})
 KEYS: Final = (*(name for name in Policy.model_fields if name != "gate_files"), "deploy")
 """The keys of a workflow."""
 
 
 def read_workflow(
-    content: Text, file: str = "workflow.yaml", gate_texts: Mapping[str, Text] = _NO_FILES
+    content: Text, file: str = "workflow.yaml", gate_texts: Mapping[str, Text] | None = None
 ) -> tuple[Policy, tuple[WorkflowProblem, ...]]:
     """The policy of a workflow, and warnings about it in the order of lines.
 
-    `gate_texts` holds the gate files that the workflow names (`policy.gate_files`), by path; a
-    named file that is not among them asks for nothing, and a warning says so.
+    `gate_texts` holds the gate files that the workflow names (`policy.gate_files`), by path; a named
+    file that is not among them refuses the workflow. `None` leaves them out, with a warning each.
 
     Raises:
         WorkflowRefused: with everything that was found, errors and warnings.
     """
     findings = Findings(file)
     policy = _read(content, findings, gate_texts)
-    problems = findings.in_order()
-    if any(not problem.is_warning for problem in problems):
-        raise WorkflowRefused(problems)
-    return policy, problems
+    if findings.has_errors:
+        raise WorkflowRefused(findings.in_order())
+    return policy, findings.in_order()
 
 
-def _read(content: Text, findings: Findings, gate_texts: Mapping[str, Text]) -> Policy:
+def _read(content: Text, findings: Findings, gate_texts: Mapping[str, Text] | None) -> Policy:
     roots = _roots(content, findings)
     if not roots:
         return default_policy()
@@ -76,7 +73,7 @@ def _roots(content: Text, findings: Findings) -> list[Place]:
     return [Place(node, node.start_mark.line + 1, "", findings) for node in nodes]
 
 
-def _policy(gate_texts: Mapping[str, Text], root: Place) -> Policy:
+def _policy(gate_texts: Mapping[str, Text] | None, root: Place) -> Policy:
     table = Table(root, KEYS)
     read = table.read
     base = default_policy()
@@ -111,7 +108,8 @@ def _policy(gate_texts: Mapping[str, Text], root: Place) -> Policy:
         metrics=metrics,
         waivers=read("waivers", section.waivers, base.waivers),
     )
-    advise(policy, root)
+    if not root.findings.has_errors:
+        advise(policy, root)
     return policy
 
 

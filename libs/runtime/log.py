@@ -105,21 +105,21 @@ class Log:
     def __init__(self, client: Client, *, api: str, producer: Service | None = None) -> None:
         self._client = client
         self._api = api
-        self._producer = producer
+        self.producer = producer
 
     async def append(self, fact: Fact, *, cause: str, fence: Fence, traceparent: str | None = None) -> int:
         """Write one fact and return its sequence.
 
         Raises:  Conflict when something came before it, LogUnavailable when the log did not answer.
         """
-        if self._producer is None:
+        if self.producer is None:
             raise PermissionError("a reader states no facts")
         identity = fact_id(cause, fact.subject)
         headers, data = encode_fact(
             fact,
             fact_id=identity,
             cause=cause,
-            producer=self._producer,
+            producer=self.producer,
             traceparent=child_traceparent(traceparent),
         )
         answer = await self._publish(fact.subject, data, {**headers, **_fence_headers(fence)})

@@ -68,11 +68,19 @@ async def settle(log: Log, read: Callable[[], Awaitable[V]], decide: Callable[[V
         view = await read()
         if not (owed := decide(view)):
             return view
-        first = owed[0]
-        with contextlib.suppress(Conflict):
-            await log.append(first.fact, cause=first.cause, fence=view.fence(first.fact), traceparent=view.traceparent)
-            logger.info("stated %s", first.fact.subject, extra={"cause": first.cause})
+        await _state(log, view, owed[0])
     raise AssertionError(f"still owing {owed[0].fact.subject} after {ROUNDS_MAX} rounds")
+
+
+async def _state(log: Log, view: View, owed: Owed) -> None:
+    fact, cause = owed
+    with span(f"{log.producer} {fact.type}", parent=view.traceparent, subject=fact.subject):
+        try:
+            await log.append(fact, cause=cause, fence=view.fence(fact), traceparent=view.traceparent)
+        except Conflict:
+            logger.info("somebody was first on %s; deciding again", fact.subject)
+        else:
+            logger.info("stated %s", fact.subject, extra={"cause": cause})
 
 
 @dataclass(frozen=True)
@@ -84,6 +92,7 @@ class Delivery:
     headers: dict[str, str]
     data: bytes
     sequence: int
+    time: float
     tries: int
 
     @property
@@ -214,8 +223,7 @@ class Shell:
 
     async def _act(self, inlet: Inlet, delivery: Delivery, message: NatsMessage) -> None:
         try:
-            with span(f"{self.service} {inlet.stream}", parent=_parent(delivery), subject=delivery.subject):
-                await inlet.act(delivery)
+            await inlet.act(delivery)
         except Newer as reason:
             logger.warning("not understood yet, retried later: %s", reason)
             await message.nack(delay=NEWER_RETRY_S)
@@ -324,12 +332,9 @@ def _delivery(inlet: Inlet, message: NatsMessage) -> Delivery:
         headers=dict(raw.headers or {}),
         data=raw.data,
         sequence=raw.metadata.sequence.stream,
+        time=raw.metadata.timestamp.timestamp(),
         tries=raw.metadata.num_delivered or 1,
     )
-
-
-def _parent(delivery: Delivery) -> str | None:
-    return delivery.headers.get("ce-traceparent") or delivery.headers.get("traceparent")
 
 
 def _delay(tries: int) -> float:

@@ -6,11 +6,13 @@ delivery takes over. What the worker needs to know of the run it reads from the 
 """
 
 import logging
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from nats.errors import Error as NatsError
 
+from libs.contracts.evidence import Evidence
 from libs.contracts.facts import (
     GateJudged,
     PhaseClaimed,
@@ -21,6 +23,8 @@ from libs.contracts.facts import (
     RunFinished,
     RunStarted,
 )
+from libs.contracts.failures import WorkFailed
+from libs.contracts.requests import one_line
 from libs.contracts.subjects import run_filter, slot_filter
 from libs.contracts.wire import Recorded
 from libs.contracts.words import Phase
@@ -28,18 +32,11 @@ from libs.runtime.log import Conflict, Fence, History, LogUnavailable, fence_for
 from libs.runtime.shell import Shell
 from libs.runtime.telemetry import span
 
+SUMMARY_LIMIT: Final = 1000
+
 logger = logging.getLogger("rung")
 
 Answer = PhaseCompleted | PhaseErrored
-
-
-class WorkFailed(Exception):
-    """The attempt could not be carried out; it is answered with `phase.errored`."""
-
-    def __init__(self, code: str, message: str, *, is_retryable: bool = False) -> None:
-        super().__init__(message)
-        self.code = code
-        self.is_retryable = is_retryable
 
 
 @dataclass(frozen=True)
@@ -134,4 +131,31 @@ def _errored(shell: Shell, job: Job, code: str, message: str, *, is_retryable: b
         code=code,
         message=message,
         is_retryable=is_retryable,
+    )
+
+
+async def completed(
+    shell: Shell,
+    job: Job,
+    *,
+    evidence: Evidence,
+    commit: str | None = None,
+    files: Mapping[str, bytes] | None = None,
+    summary: str = "",
+    declined: str | None = None,
+    targets: tuple[str, ...] = (),
+) -> PhaseCompleted:
+    """The answer to a job, with its files stored as artifacts; without a commit the candidate is unchanged."""
+    artifacts = {name: await shell.artifacts.put(data) for name, data in (files or {}).items()}
+    return PhaseCompleted(
+        run=job.run,
+        phase=job.request.phase,
+        attempt=job.request.attempt,
+        worker=shell.settings.worker,
+        agent=job.request.agent,
+        commit=commit or job.request.commit,
+        summary=one_line(summary, SUMMARY_LIMIT),
+        declined=one_line(declined, SUMMARY_LIMIT) if declined is not None else None,
+        targets=targets,
+        evidence=evidence.model_copy(update={"artifacts": artifacts}),
     )

@@ -74,6 +74,7 @@ class Run:
     decision: DecisionRecorded | None = None
     decisions: Mapping[str, DecisionRecorded | DecisionRefused] = field(default_factory=dict)
     is_held: bool = False
+    timers_due: frozenset[str] = frozenset()
     commit: str | None = None
     targets: tuple[str, ...] = ()
     artifacts: Mapping[str, str] = field(default_factory=dict)
@@ -159,7 +160,11 @@ def _is_about_now(run: Run, fact: Fact) -> bool:
 
 
 def live_timer_names(run: Run) -> tuple[str, ...]:
-    """Names of the timers that mean something in the run's present stage."""
+    """Names of the timers that mean something in the run's present stage and have not come due."""
+    return tuple(name for name in _timer_names(run) if name not in run.timers_due)
+
+
+def _timer_names(run: Run) -> tuple[str, ...]:
     match run.stage:
         case Stage.WORKING:
             return (f"deadline-{run.phase}-{run.attempt}",)
@@ -200,8 +205,10 @@ def _change(run: Run, fact: Fact, time: float) -> dict[str, Any]:
             return {"checkpoint": None}
         case DecisionRecorded() | DecisionRefused():
             return _decision_change(run, fact)
-        case TimerDue() if run.stage is Stage.WORKING:
-            return {"answer": None, "attempts": _answered(run, time, "")}
+        case TimerDue():
+            timers_due = run.timers_due | {fact.timer}
+            is_deadline = run.stage is Stage.WORKING
+            return {"timers_due": timers_due, **({"attempts": _answered(run, time, "")} if is_deadline else {})}
         case _:
             return _phase_change(run, fact, time)
 

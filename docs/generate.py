@@ -1,0 +1,81 @@
+"""Writes the documents that are made from code, or with `--check` says which of them are stale.
+
+docs/run.md         the stages of a run, from the gatekeeper's transition table
+docs/asyncapi.yaml  every fact and request on the bus, from the contracts, by FastStream
+"""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import yaml
+from faststream.nats import NatsBroker
+from faststream.specification import AsyncAPI
+
+from libs.contracts.facts import FACTS, PHASE_ANSWERS, SPEAKERS, Fact
+from libs.contracts.requests import DecisionRequest, IssueRequest
+from libs.contracts.subjects import INTAKE_DECISION, INTAKE_ISSUE, pattern
+from libs.contracts.wire import kind_of
+from services.gatekeeper.transitions import SILENT, diagram
+
+HERE: Final = Path(__file__).parent
+
+
+def run_document() -> str:
+    """The transition table as a picture, and the events that move nothing."""
+    silent = "\n".join(f"- `{event}`" for event in sorted(SILENT))
+    return (
+        "# The stages of a run\n\n"
+        "Made from `services/gatekeeper/transitions.py` by `make diagram`; do not edit.\n\n"
+        f"```mermaid\n{diagram()}```\n\n"
+        "These events are true wherever they come and move no run:\n\n"
+        f"{silent}\n\n"
+        "Any other event in a stage does not fit: it is counted, shown, and changes nothing.\n"
+    )
+
+
+def asyncapi_document() -> str:
+    """Facts as what Rung sends, requests as what it receives."""
+    broker = NatsBroker("nats://localhost:4222")
+    for fact in sorted(FACTS, key=kind_of):
+        broker.publisher(pattern(fact), schema=fact, title=kind_of(fact), description=_described(fact))
+
+    @broker.subscriber(f"{INTAKE_ISSUE}.*", title="request.issue", description="Ask for a run on an issue.")
+    async def issue(request: IssueRequest) -> None: ...
+
+    @broker.subscriber(f"{INTAKE_DECISION}.*", title="request.decision", description="Decide on a run.")
+    async def decision(request: DecisionRequest) -> None: ...
+
+    specification = AsyncAPI(broker, schema_version="3.0.0", title="Rung", version="1").to_specification()
+    return yaml.safe_dump(specification.to_jsonable(), sort_keys=True, allow_unicode=True)  # FastStream keeps no order
+
+
+def _described(fact: type[Fact]) -> str:
+    speakers = [service for service, facts in SPEAKERS.items() if fact in facts]
+    stated = speakers[0] if speakers else "whoever works the phase" if fact in PHASE_ANSWERS else "nobody"
+    doc = " ".join((fact.__doc__ or "").split()) if "__doc__" in vars(fact) and fact.__doc__ else ""
+    return f"{doc} Stated by: {stated}. Version {fact.version}.".strip()
+
+
+DOCUMENTS: Final[dict[str, Callable[[], str]]] = {"run.md": run_document, "asyncapi.yaml": asyncapi_document}
+
+
+def main(arguments: list[str]) -> int:
+    is_check = arguments == ["--check"]
+    texts = {HERE / name: make() for name, make in DOCUMENTS.items()}
+    stale = {path: text for path, text in texts.items() if _is_stale(path, text)}
+    for path, text in stale.items():
+        if is_check:
+            print(f"docs/{path.name} is stale; run `make diagram`", file=sys.stderr)  # noqa: T201 - a command's answer
+        else:
+            path.write_text(text, encoding="utf-8")
+    return 1 if is_check and stale else 0
+
+
+def _is_stale(path: Path, text: str) -> bool:
+    return not path.exists() or path.read_text(encoding="utf-8") != text
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

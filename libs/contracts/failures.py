@@ -1,0 +1,10 @@
+"""Why an attempt could not be carried out: infrastructure, never a verdict on somebody's work."""
+
+
+class WorkFailed(Exception):
+    """Answered with `phase.errored`; `code` is stable, the message one sentence."""
+
+    def __init__(self, code: str, message: str, *, is_retryable: bool = False) -> None:
+        super().__init__(message)
+        self.code = code
+        self.is_retryable = is_retryable

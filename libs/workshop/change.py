@@ -1,0 +1,32 @@
+"""A change as evidence: what it touches, what the policy protects, and whether it speaks only of documents."""
+
+from collections.abc import Iterable
+from fnmatch import fnmatchcase
+from pathlib import PurePosixPath
+from typing import Final
+
+from libs.contracts.evidence import DiffEvidence
+from libs.workshop.evidence.paths import is_changelog
+from libs.workshop.git import Diff
+
+DOCUMENT_SUFFIXES: Final = frozenset({".md", ".rst", ".txt", ".adoc"})
+DOCUMENT_FOLDERS: Final = frozenset({"doc", "docs"})
+
+
+def diff_evidence(diff: Diff, protected: Iterable[str]) -> DiffEvidence:
+    """The change with the paths that the policy protects named."""
+    globs = tuple(protected)
+    touched = tuple(file.path for file in diff.files if any(is_under(file.path, glob) for glob in globs))
+    return DiffEvidence(files=diff.files, protected=touched, refused=diff.refused)
+
+
+def is_under(path: str, glob: str) -> bool:
+    """Whether a path falls under a glob; `dir/**` is everything below, a bare name is that file or directory."""
+    stem = glob.removesuffix("/**").rstrip("/")
+    return fnmatchcase(path, glob) or path == stem or path.startswith(f"{stem}/")
+
+
+def is_document(path: str) -> bool:
+    """Whether a path is what the document phase may touch: documents and the changelog."""
+    pure = PurePosixPath(path)
+    return is_changelog(path) or pure.suffix.lower() in DOCUMENT_SUFFIXES or pure.parts[0].lower() in DOCUMENT_FOLDERS

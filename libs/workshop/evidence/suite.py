@@ -1,0 +1,115 @@
+"""How a test suite is started: the argument lists, the environment and the settings it sees inside the sandbox.
+
+Theory: reports must come from this run and this code. The repository's own source comes before
+anything of the same name in the toolchain; coverage is measured by Rung's settings, not by the
+candidate's, which could leave out what it did not test. Commands that a repository names are
+run by a shell, with settings that make any pytest in there write a report and any Python be
+measured, whether or not the command speaks of either.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from libs.workshop.evidence.reading import CHECKOUT
+
+OUT = "/out"
+SETTINGS = "/opt/rung/evidence"
+JUNIT = "junit-{number}.xml"
+COVERAGE_DATA = "coverage-data"
+COVERAGE_JSON = "coverage.json"
+
+COVERAGE_SETTINGS = f"""\
+[run]
+source = {CHECKOUT}
+data_file = {OUT}/{COVERAGE_DATA}
+parallel = true
+disable_warnings = no-data-collected, module-not-imported, module-not-measured, couldnt-parse
+omit =
+    {CHECKOUT}/setup.py
+    {CHECKOUT}/noxfile.py
+    {CHECKOUT}/docs/*
+    {CHECKOUT}/doc/*
+    {CHECKOUT}/.venv/*
+    {CHECKOUT}/venv/*
+    {CHECKOUT}/build/*
+[report]
+include_namespace_packages = true
+ignore_errors = true
+"""
+
+SCRIPT = """\
+#!/bin/sh
+exec python -m {module} "$@"
+"""
+SCRIPTS = {"pytest": "pytest", "py.test": "pytest", "coverage": "coverage"}
+"""Commands whose installed scripts name an interpreter by a path that may lie elsewhere inside the sandbox."""
+
+JUNIT_OPTIONS = ("-o", "junit_family=xunit1")
+PLAIN_OPTIONS = ("-o", "addopts=", "-o", "required_plugins=")
+"""Without the options of the repository, for where they ask for plugins that are not here."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One command of a suite, and the report that it writes if it is, or runs, pytest."""
+
+    argv: tuple[str, ...]
+    env: dict[str, str]
+    junit: str
+    is_default: bool
+
+
+def write_settings(directory: Path) -> None:
+    """Fill the directory that the sandbox sees, read-only, at `SETTINGS`."""
+    (directory / "coverage.ini").write_text(COVERAGE_SETTINGS)
+    (directory / "bin").mkdir()
+    for name, module in SCRIPTS.items():
+        script = directory / "bin" / name
+        script.write_text(SCRIPT.format(module=module))
+        script.chmod(0o755)
+
+
+def steps(commands: Sequence[str], python_path: str) -> list[Step]:
+    """The repository's commands, or pytest under coverage where it names none."""
+    if not commands:
+        return [default_step(python_path)]
+    return [_command_step(command, number, python_path) for number, command in enumerate(commands, start=1)]
+
+
+def default_step(python_path: str, options: Sequence[str] = ()) -> Step:
+    junit = JUNIT.format(number=1)
+    measured = ("python", "-m", "coverage", "run", f"--rcfile={SETTINGS}/coverage.ini", "-m", "pytest")
+    quiet = ("-q", "-p", "no:cacheprovider", f"--junitxml={OUT}/{junit}")
+    env = {"PYTHONPATH": python_path}
+    return Step((*measured, *quiet, *JUNIT_OPTIONS, *options), env, junit, is_default=True)
+
+
+def _command_step(command: str, number: int, python_path: str) -> Step:
+    junit = JUNIT.format(number=number)
+    env = {
+        "PYTHONPATH": python_path,
+        "PYTEST_ADDOPTS": " ".join((f"--junitxml={OUT}/{junit}", *JUNIT_OPTIONS)),
+        "COVERAGE_PROCESS_START": f"{SETTINGS}/coverage.ini",
+    }
+    shell = f'PATH="{SETTINGS}/bin:$PATH"; export PATH; exec /bin/sh -c "$1"'
+    return Step(("/bin/sh", "-c", shell, "sh", command), env, junit, is_default=False)
+
+
+def python_path(checkout: Path) -> str:
+    """Where imports look first: the repository's `src`, then its root."""
+    src = checkout / "src"
+    has_src = src.is_dir() and not src.is_symlink()
+    return f"{CHECKOUT}/src:{CHECKOUT}" if has_src else CHECKOUT
+
+
+COVERAGE_EXPORT = f"""\
+set -e
+python -I -m coverage combine --keep --rcfile={SETTINGS}/coverage.ini --data-file=/tmp/coverage "$@" >/dev/null
+python -I -m coverage json --rcfile={SETTINGS}/coverage.ini --data-file=/tmp/coverage -o {OUT}/{COVERAGE_JSON}
+"""
+"""Turns coverage's own data, from several processes, into one report."""
+
+
+def coverage_export(data_files: Sequence[str]) -> tuple[str, ...]:
+    return ("/bin/sh", "-c", COVERAGE_EXPORT, "sh", *data_files)

@@ -1,0 +1,130 @@
+"""The builder's four phases: agents change and document; tests and review are run by Rung itself.
+
+The agent's word is never evidence: what it left is taken as a commit and measured.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from libs.contracts.evidence import Evidence, Problem
+from libs.contracts.facts import PhaseCompleted
+from libs.contracts.words import Phase
+from libs.runtime.inputs import read_inputs, variables
+from libs.runtime.shell import Shell
+from libs.runtime.work import Job, completed
+from libs.workshop.attempt import Attempted, attempt
+from libs.workshop.change import diff_evidence, is_document
+from libs.workshop.evidence.paths import is_changelog
+from libs.workshop.git import Diff, Quarantine
+from libs.workshop.sandbox import Limits, Sandbox
+from libs.workshop.trial import Trial, report_files
+
+
+class Bench:
+    """Where the builder works: one sandbox, and a repository of Rung's own for each workflow."""
+
+    def __init__(self, shell: Shell, sandbox: Sandbox) -> None:
+        self.shell = shell
+        self.sandbox = sandbox
+
+    async def quarantine(self, job: Job) -> Quarantine:
+        return await Quarantine.open(self.shell.settings.repositories / f"{job.started.workflow}.git")
+
+    async def trial(self, job: Job) -> Trial:
+        """A little less time than the attempt's deadline, so that its answer still counts."""
+        return Trial(
+            sandbox=self.sandbox,
+            quarantine=await self.quarantine(job),
+            scratch=self.shell.settings.scratch,
+            policy=job.started.policy,
+            limits=Limits(wall_s=job.request.deadline_s * 0.9),
+        )
+
+    async def ask_agent(self, job: Job) -> Attempted:
+        files = await read_inputs(self.shell, job)
+        return await attempt(
+            job.started,
+            job.request,
+            files=files,
+            variables=variables(job, files),
+            sandbox=self.sandbox,
+            quarantine=await self.quarantine(job),
+            scratch=self.shell.settings.scratch,
+        )
+
+
+async def build(bench: Bench, job: Job) -> PhaseCompleted:
+    """The agent changes the code; the evidence is the change itself."""
+    done = await bench.ask_agent(job)
+    diff = await (await bench.quarantine(job)).diff(job.request.base, done.commit)
+    evidence = Evidence(commit=done.commit, diff=diff_evidence(diff, job.started.policy.protected))
+    return await completed(
+        bench.shell,
+        job,
+        evidence=evidence,
+        commit=done.commit,
+        files={**done.files, "diff.patch": diff.patch},
+        summary=_sizes(diff),
+        declined=done.report.reason if done.report.outcome == "declined" else None,
+    )
+
+
+async def test(bench: Bench, job: Job) -> PhaseCompleted:
+    """Rung runs the repository's tests on the candidate and reads the reports."""
+    trial = await bench.trial(job)
+    diff = await trial.quarantine.diff(job.request.base, job.request.commit)
+    found = await trial.tests(job.request.commit, diff.changed_lines, job.request.targets)
+    evidence = Evidence(commit=job.request.commit, tests=found.tests, coverage=found.coverage, problems=found.problems)
+    passed = f"{found.tests.passed} of {found.tests.total} tests passed" if found.tests else "no tests could be read"
+    files = report_files("test", found.reports)
+    return await completed(bench.shell, job, evidence=evidence, files=files, summary=passed)
+
+
+async def review(bench: Bench, job: Job) -> PhaseCompleted:
+    """Rung runs the analysers on the candidate; only findings on changed lines count."""
+    trial = await bench.trial(job)
+    diff = await trial.quarantine.diff(job.request.base, job.request.commit)
+    found = await trial.review(job.request.commit, diff.changed_lines)
+    evidence = Evidence(commit=job.request.commit, review=found.evidence, problems=found.problems)
+    counted = len(found.evidence.findings) if found.evidence else 0
+    files = report_files("review", found.reports)
+    return await completed(bench.shell, job, evidence=evidence, files=files, summary=f"{counted} findings")
+
+
+async def document(bench: Bench, job: Job) -> PhaseCompleted:
+    """The agent writes the changelog entry and the pull request's text; code it may not touch."""
+    done = await bench.ask_agent(job)
+    quarantine = await bench.quarantine(job)
+    written = await quarantine.diff(job.request.commit, done.commit)
+    whole = await quarantine.diff(job.request.base, done.commit)
+    foreign = [file.path for file in written.files if not is_document(file.path)]
+    message = f"the document phase changed more than documents: {', '.join(foreign[:3])}"
+    evidence = Evidence(
+        commit=done.commit,
+        diff=diff_evidence(whole, job.started.policy.protected),
+        changelog_touched=any(is_changelog(file.path) for file in whole.files),
+        problems=(Problem(code="document_touched_code", message=message),) if foreign else (),
+    )
+    return await completed(
+        bench.shell,
+        job,
+        evidence=evidence,
+        commit=done.commit,
+        files={**done.files, "diff.patch": whole.patch},
+        summary=_sizes(written),
+        declined=done.report.reason if done.report.outcome == "declined" else None,
+    )
+
+
+PERFORM: Final[dict[Phase, Callable[[Bench, Job], Awaitable[PhaseCompleted]]]] = {
+    Phase.BUILD: build,
+    Phase.TEST: test,
+    Phase.REVIEW: review,
+    Phase.DOCUMENT: document,
+}
+
+
+def _sizes(diff: Diff) -> str:
+    added = sum(file.lines_added or 0 for file in diff.files)
+    removed = sum(file.lines_removed or 0 for file in diff.files)
+    return f"{len(diff.files)} files changed, {added} lines added, {removed} removed"

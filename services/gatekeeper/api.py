@@ -1,0 +1,90 @@
+"""Questions to the gatekeeper over the bus: `query.<name>` with a JSON object, one JSON object back.
+
+The answer is `{"ok": value}` or `{"error": sentence, "code": word}`.
+"""
+
+import asyncio
+import json
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from faststream.nats import NatsBroker, NatsMessage
+
+from libs.contracts.subjects import QUERY
+from libs.contracts.views import RunView
+from libs.runtime.log import LogUnavailable
+from libs.runtime.shell import Shell
+from services.gatekeeper.projection import Ambiguous, NotFound, Projection
+from services.gatekeeper.replay import replay
+
+LIMIT_DEFAULT = 50
+LIMIT_MAX = 1000
+
+logger = logging.getLogger("rung")
+
+Answer = Callable[[Mapping[str, Any]], Awaitable[Any]]
+
+
+class Queries:
+    """The questions that can be asked, over the projection and the log."""
+
+    def __init__(self, shell: Shell, projection: Projection) -> None:
+        self._shell = shell
+        self._projection = projection
+
+    async def health(self, _: Mapping[str, Any]) -> Any:
+        position = await asyncio.to_thread(self._projection.position)
+        head = await self._shell.log.head(">")
+        return {"service": self._shell.service, "position": position, "head": head}
+
+    async def runs(self, question: Mapping[str, Any]) -> Any:
+        limit = min(int(question.get("limit") or LIMIT_DEFAULT), LIMIT_MAX)
+        rows = await asyncio.to_thread(self._projection.runs, limit, question.get("repository"))
+        return [_plain(row.view) for row in rows]
+
+    async def run(self, question: Mapping[str, Any]) -> Any:
+        row = await asyncio.to_thread(self._projection.run_by_prefix, str(question.get("run", "")))
+        return _plain(row.view)
+
+    async def replay(self, _: Mapping[str, Any]) -> Any:
+        done = await replay(self._shell.log, self._projection)
+        return {"facts": done.facts, "runs": done.runs, "seconds": done.seconds, "was_same": done.was_same}
+
+
+def _plain(view: RunView) -> Any:
+    return view.model_dump(mode="json")
+
+
+def register(broker: NatsBroker, queries: Queries) -> None:
+    """Answer each question on its own subject."""
+    for name, answer in {
+        "health": queries.health,
+        "runs": queries.runs,
+        "run": queries.run,
+        "replay": queries.replay,
+    }.items():
+        _register(broker, name, answer)
+
+
+def _register(broker: NatsBroker, name: str, answer: Answer) -> None:
+    async def undecoded(message: NatsMessage) -> bytes:
+        return bytes(message.body)
+
+    @broker.subscriber(f"{QUERY}.{name}", decoder=undecoded)
+    async def handle(message: NatsMessage) -> bytes:
+        return json.dumps(await _answered(answer, message.body)).encode()
+
+
+async def _answered(answer: Answer, body: bytes) -> dict[str, Any]:
+    try:
+        question = json.loads(body or b"{}")
+        if not isinstance(question, dict):
+            return {"error": "a question is a JSON object", "code": "usage"}
+        return {"ok": await answer(question)}
+    except (NotFound, Ambiguous) as reason:
+        return {"error": str(reason), "code": reason.code}
+    except (ValueError, TypeError) as error:
+        return {"error": f"the question cannot be read: {error}", "code": "usage"}
+    except LogUnavailable as error:
+        return {"error": str(error), "code": "unavailable"}

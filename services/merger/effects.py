@@ -1,0 +1,160 @@
+"""The merger's acts: the integration commit with its evidence, and the landing.
+
+Theory: what would land is made first, as one commit on the current tip, and that very commit is
+tested and judged. Only what `merge.authorised` names may land: the same commit, on the same base,
+with the same tree. The landing is a compare-and-swap of the branch, so it is safe to repeat.
+"""
+
+from typing import Final
+
+from libs.contracts.evidence import Evidence, IntegrationEvidence
+from libs.contracts.facts import (
+    ChangeMerged,
+    ChangeProposed,
+    ChangeRefused,
+    Fact,
+    MergeAuthorised,
+    PhaseCompleted,
+    RunStarted,
+)
+from libs.contracts.failures import WorkFailed
+from libs.contracts.requests import one_line
+from libs.runtime.log import Conflict, fence_for
+from libs.runtime.shell import Shell
+from libs.runtime.work import Job, completed
+from libs.workshop.change import diff_evidence
+from libs.workshop.git import Conflict as MergeConflict
+from libs.workshop.git import GitError, NotLanded, Quarantine, Source, Squashed, inspect
+from libs.workshop.sandbox import Limits, Sandbox
+from libs.workshop.trial import Trial, report_files
+
+TYPES: Final = {"bug": "fix", "hotfix": "fix", "patch": "fix", "feature": "feat", "docs": "docs"}
+"""Conventional commit types by issue type; anything else is a chore."""
+SUBJECT_LIMIT: Final = 72
+
+
+async def integrate(shell: Shell, sandbox: Sandbox, job: Job) -> PhaseCompleted:
+    """Make the commit that would land, open the change on its branch, and collect evidence on it."""
+    try:
+        source = await inspect(job.started.repository, job.started.branch)
+        quarantine = await Quarantine.open(shell.settings.repositories / f"{job.started.workflow}.git")
+        await quarantine.fetch(source, source.tip)
+        made = await _squash(quarantine, job, source)
+        if isinstance(made, MergeConflict):
+            integration = IntegrationEvidence(base=source.tip, conflicts=made.paths)
+            return await completed(
+                shell, job, evidence=Evidence(integration=integration), summary="conflicts with the current tip"
+            )
+        await _propose(shell, quarantine, job, source, made)
+        limits = Limits(wall_s=job.request.deadline_s * 0.9)
+        trial = Trial(sandbox, quarantine, shell.settings.scratch, job.started.policy, limits)
+        evidence, files = await _collect(trial, job, source.tip, made)
+    except GitError as error:
+        raise WorkFailed("not_integrated", str(error)) from error
+    return await completed(shell, job, evidence=evidence, files=files, summary=f"integration commit {made.commit[:12]}")
+
+
+async def _squash(quarantine: Quarantine, job: Job, source: Source) -> Squashed | MergeConflict:
+    return await quarantine.squash(
+        tip=source.tip,
+        base=job.request.base,
+        candidate=job.request.commit,
+        message=commit_message(job.started),
+        date=int(job.recorded.time),
+    )
+
+
+async def _collect(trial: Trial, job: Job, tip: str, made: Squashed) -> tuple[Evidence, dict[str, bytes]]:
+    quarantine = trial.quarantine
+    diff = await quarantine.diff(tip, made.commit)
+    found = await trial.tests(made.commit, diff.changed_lines, job.request.targets)
+    patch_id = await quarantine.patch_id(tip, made.commit)
+    evidence = Evidence(
+        commit=made.commit,
+        tree=made.tree,
+        diff=diff_evidence(diff, trial.policy.protected),
+        tests=found.tests,
+        coverage=found.coverage,
+        problems=found.problems,
+        integration=IntegrationEvidence(base=tip, commit=made.commit, tree=made.tree, patch_id=patch_id),
+    )
+    return evidence, {**report_files("deploy", found.reports), "diff.patch": diff.patch}
+
+
+async def _propose(shell: Shell, quarantine: Quarantine, job: Job, source: Source, made: Squashed) -> None:
+    """Open the change: its own branch in the user's repository, and a description for people."""
+    branch = f"rung/{job.run}"
+    await quarantine.keep(f"refs/rung/{job.run}/integration-{job.request.attempt}", made.commit)
+    await quarantine.publish_branch(source, branch, made.commit)
+    described = job.request.inputs.get("pull_request.md") or job.started.body
+    fact = ChangeProposed(
+        run=job.run,
+        attempt=job.request.attempt,
+        branch=branch,
+        target=source.branch,
+        base=source.tip,
+        commit=made.commit,
+        title=commit_message(job.started).splitlines()[0],
+        description=described,
+    )
+    try:
+        await shell.log.append(
+            fact, cause=job.recorded.id, fence=fence_for(fact, job.history), traceparent=job.recorded.traceparent
+        )
+    except Conflict:
+        return  # another worker has this attempt; its answer will win
+
+
+def commit_message(started: RunStarted) -> str:
+    """A conventional message with a body that names the run and the issue."""
+    kind = TYPES.get(started.issue_type, "chore")
+    subject = one_line(f"{kind}: {started.title}", SUBJECT_LIMIT)
+    trailers = f"Rung-Run: {started.run}\nRung-Issue: {started.issue} revision {started.revision}"
+    full = one_line(started.title)
+    return f"{subject}\n\n{full}\n\n{trailers}\n"
+
+
+async def land(shell: Shell, started: RunStarted, authorised: MergeAuthorised, *, is_held: bool) -> Fact:
+    """Move the branch to exactly the authorised commit, or say why nothing moved."""
+    if is_held:
+        return _refused(authorised, "held", "the run is held; release it and approve again")
+    quarantine = await Quarantine.open(shell.settings.repositories / f"{started.workflow}.git")
+    if (wrong := await _mismatch(quarantine, authorised)) is not None:
+        return _refused(authorised, "mismatch", wrong)
+    try:
+        source = await inspect(started.repository, authorised.branch)
+        landed = await quarantine.land(source, authorised.commit, authorised.base)
+    except GitError as error:
+        return _refused(authorised, "gone", str(error))
+    if isinstance(landed, NotLanded):
+        return _refused(authorised, landed.reason, landed.message)
+    return ChangeMerged(
+        run=authorised.run,
+        base=authorised.base,
+        tip=authorised.commit,
+        tree=authorised.tree,
+        target=authorised.branch,
+        method="squash",
+    )
+
+
+async def _mismatch(quarantine: Quarantine, authorised: MergeAuthorised) -> str | None:
+    """Why the commit at hand is not what was authorised; `None` when it is."""
+    if await quarantine.tree_of(authorised.commit) != authorised.tree:
+        return "the integration commit does not have the authorised tree"
+    if tuple(await quarantine.parents(authorised.commit)) != (authorised.base,):
+        return "the integration commit does not stand on the authorised base alone"
+    return None
+
+
+def _refused(authorised: MergeAuthorised, code: str, message: str) -> ChangeRefused:
+    return ChangeRefused.model_validate(
+        {
+            "run": authorised.run,
+            "attempt": authorised.attempt,
+            "commit": authorised.commit,
+            "base": authorised.base,
+            "code": code,
+            "message": message,
+        }
+    )

@@ -1,0 +1,118 @@
+"""Intake: an issue request from outside becomes one fact per revision, or is refused with a sentence.
+
+What the run will need of the repository (branch, tip, policy) is read here once, from the base
+commit, and stands in the fact; whether a run can begin on it is the gatekeeper's to say.
+"""
+
+import asyncio
+import logging
+import os
+
+from libs.contracts.facts import Fact, IssueClosed, IssueEdited, IssueOpened, Snapshot
+from libs.contracts.requests import IssueRequest, issue_id, run_id, workflow_id
+from libs.contracts.wire import Envelope, decode_issue_request
+from libs.contracts.workflow import Policy, WorkflowRefused, default_policy, policy_digest
+from libs.contracts.workflow_yaml import read_workflow
+from libs.runtime.log import Conflict, Fence
+from libs.runtime.shell import Delivery, Shell
+from libs.runtime.telemetry import root_traceparent, span
+from libs.workshop.git import GitError, Quarantine, Source, inspect
+
+WORKFLOW_FILES = ("workflow.yaml", "workflow.yml")
+
+logger = logging.getLogger("rung")
+
+
+async def take_in(shell: Shell, delivery: Delivery) -> None:
+    """State the fact that a request asks for, unless this revision of the issue is known already."""
+    envelope, request = decode_issue_request(delivery.headers, delivery.data)
+    source = delivery.tokens[-1]
+    repository = await asyncio.to_thread(os.path.realpath, request.repository)
+    issue = issue_id(source, repository, request.key)
+    run = run_id(issue, request.revision)
+    parent = envelope.traceparent or delivery.headers.get("traceparent") or root_traceparent(run)
+    with span(f"{shell.service} intake", parent=parent, run=run):
+        fact = await _fact(shell, envelope, request, issue=issue, tracker=source, repository=repository)
+        try:
+            await shell.log.append(fact, cause=envelope.id, fence=Fence(fact.subject, 0), traceparent=parent)
+        except Conflict:
+            logger.info("issue %s revision %s is known already", issue, request.revision, extra={"run": run})
+        else:
+            logger.info("accepted %s", fact.subject, extra={"run": run, "cause": envelope.id})
+
+
+async def _fact(
+    shell: Shell, envelope: Envelope, request: IssueRequest, *, issue: str, tracker: str, repository: str
+) -> Fact:
+    if request.action == "closed":
+        return IssueClosed(issue=issue, revision=request.revision, request=envelope.id, reason="closed in its tracker")
+    workflow = workflow_id(repository)
+    stated = IssueOpened if request.action == "opened" else IssueEdited
+    return stated(
+        issue=issue,
+        revision=request.revision,
+        workflow=workflow,
+        tracker=tracker,
+        repository=repository,
+        key=request.key,
+        request=envelope.id,
+        title=request.title,
+        body=await shell.artifacts.put(request.body.encode()),
+        issue_type=request.type,
+        labels=request.labels,
+        author=request.author,
+        opened_by=request.opened_by,
+        level=request.level,
+        agent=request.agent,
+        snapshot=await take_snapshot(shell, workflow, repository, request.branch),
+    )
+
+
+async def take_snapshot(shell: Shell, workflow: str, repository: str, branch: str | None) -> Snapshot:
+    """The repository as it is now; what keeps a run from beginning stands in `problem`."""
+    try:
+        source = await inspect(repository, branch)
+        quarantine = await Quarantine.open(shell.settings.repositories / f"{workflow}.git")
+        await quarantine.fetch(source, source.tip)
+        return await _snapshot(quarantine, source)
+    except GitError as error:
+        return _blocked(str(error))
+
+
+async def _snapshot(quarantine: Quarantine, source: Source) -> Snapshot:
+    file = await _workflow_file(quarantine, source.tip)
+    try:
+        policy, warnings = await _policy(quarantine, source.tip, file)
+    except WorkflowRefused as refused:
+        return _blocked("; ".join(str(problem) for problem in refused.problems if not problem.is_warning))
+    return Snapshot(
+        branch=source.branch,
+        base=source.tip,
+        policy=policy,
+        policy_digest=policy_digest(policy),
+        has_workflow=file is not None,
+        warnings=warnings,
+    )
+
+
+async def _workflow_file(quarantine: Quarantine, commit: str) -> str | None:
+    for name in WORKFLOW_FILES:
+        if await quarantine.read_file(commit, name) is not None:
+            return name
+    return None
+
+
+async def _policy(quarantine: Quarantine, commit: str, file: str | None) -> tuple[Policy, tuple[str, ...]]:
+    """The policy of the base commit with the gate files it names; the default one without a workflow."""
+    if file is None:
+        return default_policy(), ()
+    text = await quarantine.read_file(commit, file) or b""
+    policy, _ = read_workflow(text, file)
+    texts = {gate.path: await quarantine.read_file(commit, gate.path) for gate in policy.gate_files}
+    policy, warnings = read_workflow(text, file, {path: text for path, text in texts.items() if text is not None})
+    return policy, tuple(str(warning) for warning in warnings)
+
+
+def _blocked(problem: str) -> Snapshot:
+    policy = default_policy()
+    return Snapshot(policy=policy, policy_digest=policy_digest(policy), problem=problem)
