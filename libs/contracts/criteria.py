@@ -71,7 +71,7 @@ def _coverage(name: str, same_as: str = "") -> CriterionSpec:
 
 
 def _exactly(name: str, phases: tuple[Phase, ...], meaning: str) -> CriterionSpec:
-    return CriterionSpec(name, Form.EXACT, Unit.COUNT, phases, ("review",), meaning)
+    return CriterionSpec(name, Form.EXACT, Unit.COUNT, phases, (), meaning)
 
 
 _SPECS: Final = (
@@ -92,12 +92,12 @@ _SPECS: Final = (
     _flag("no_blockers", _REVIEWED, ("review",), "No blocker finding on the changed lines."),
     _at_most("max_critical", _REVIEWED, ("review",), "Critical findings on the changed lines."),
     _at_most("tech_debt_max", _REVIEWED, ("review",), "Findings of technical debt (major, minor) on changed lines."),
-    _flag("tech_debt_logged", _REVIEWED, ("review",), "Findings of technical debt are recorded one by one."),
+    _flag("tech_debt_logged", _REVIEWED, (), "Findings of technical debt are recorded one by one."),
     _exactly("security_issues", _REVIEWED, "Findings of security analysers on the changed lines."),
     _flag("plan_adherence", _REVIEWED, (), "The change does what the plan says and nothing else."),
     _exactly("lint_errors", _LINTED, "Linter findings of weight error on the changed lines."),
-    _at_most("lint_warnings_max", _LINTED, ("review",), "Linter findings of lesser weight on the changed lines."),
-    _flag("type_check_pass", _LINTED, ("review",), "The type checker ran and found nothing on the changed lines."),
+    _at_most("lint_warnings_max", _LINTED, (), "Linter findings of lesser weight on the changed lines."),
+    _flag("type_check_pass", _LINTED, (), "The type checker ran and found nothing on the changed lines."),
     _flag("has_changelog_entry", _DOCUMENTED, ("changelog_touched",), "The change adds to the changelog."),
     _flag("no_broken_links", _DOCUMENTED, (), "Every link in the documentation leads somewhere."),
     _flag("readme_updated_if_needed", _DOCUMENTED, (), "The readme still tells the truth after the change."),

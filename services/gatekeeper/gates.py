@@ -139,6 +139,13 @@ def no_blockers(evidence: Evidence, criterion: Criterion) -> CriterionVerdict:
     return _findings(evidence, criterion.model_copy(update={"limit": 0}), Severity.BLOCKER)
 
 
+def tech_debt_max(evidence: Evidence, criterion: Criterion) -> CriterionVerdict:
+    """No more findings of technical debt (major, minor) on the changed lines than the limit."""
+    if (review := evidence.review) is None or not review.tools:
+        return _silent(criterion, "no analyser's report was read")
+    return _at_most(criterion, review.major + review.minor, "{} findings of technical debt", "too_much_debt")
+
+
 def has_changelog_entry(evidence: Evidence, criterion: Criterion) -> CriterionVerdict:
     """The change adds to the changelog."""
     if evidence.changelog_touched is None:
@@ -163,6 +170,11 @@ def no_merge_conflicts(evidence: Evidence, criterion: Criterion) -> CriterionVer
     return _pass(criterion, "the change applies on the current tip", 0)
 
 
+def branch_up_to_date(evidence: Evidence, criterion: Criterion) -> CriterionVerdict:
+    """The change stands on the current tip of its target branch."""
+    return no_merge_conflicts(evidence, criterion)
+
+
 def max_files_changed(evidence: Evidence, criterion: Criterion) -> CriterionVerdict:
     """The change touches no more files than the limit."""
     if (diff := evidence.diff) is None:
@@ -184,8 +196,10 @@ GATES: Final[tuple[Gate, ...]] = (
     max_blockers,
     max_critical,
     no_blockers,
+    tech_debt_max,
     has_changelog_entry,
     no_merge_conflicts,
+    branch_up_to_date,
     max_files_changed,
 )
 

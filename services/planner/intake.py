@@ -12,7 +12,7 @@ from libs.contracts.facts import Fact, IssueClosed, IssueEdited, IssueOpened, Sn
 from libs.contracts.requests import IssueRequest, issue_id, run_id, workflow_id
 from libs.contracts.wire import Envelope, decode_issue_request
 from libs.contracts.workflow import Policy, WorkflowRefused, default_policy, policy_digest
-from libs.contracts.workflow_yaml import read_workflow
+from libs.contracts.workflow.reading import read_workflow
 from libs.runtime.log import Conflict, Fence
 from libs.runtime.shell import Delivery, Shell
 from libs.runtime.telemetry import root_traceparent, span

@@ -51,7 +51,7 @@ from libs.contracts.workflow import (
     default_policy,
     policy_digest,
 )
-from libs.contracts.workflow_yaml import KEYS, read_workflow
+from libs.contracts.workflow.reading import KEYS, read_workflow
 
 PUBLISHED = Path(__file__).parents[1] / "data" / "workflows"
 FILES = sorted(path.relative_to(PUBLISHED).as_posix() for path in PUBLISHED.rglob("*.yaml"))

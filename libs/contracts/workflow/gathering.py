@@ -8,10 +8,10 @@ from typing import Final
 import yaml
 
 from libs.contracts.words import Phase
-from libs.contracts.workflow_gates import GatePart, gate_document, phase_gate
-from libs.contracts.workflow_nodes import Findings, Misfit, Place, Table, Unreadable, documents, find, shown
-from libs.contracts.workflow_parts import GateReference
-from libs.contracts.workflow_values import path
+from libs.contracts.workflow.gates import GatePart, gate_document, phase_gate
+from libs.contracts.workflow.nodes import Findings, Misfit, Place, Table, Unreadable, documents, find, shown
+from libs.contracts.workflow.parts import GateReference
+from libs.contracts.workflow.values import path
 
 Text = str | bytes
 _NO_PARTS: Final[tuple[GatePart, ...]] = ()

@@ -9,8 +9,8 @@ from pydantic import JsonValue
 
 from libs.contracts.words import PHASES, Level, Phase
 from libs.contracts.workflow import AGENT_DRIVERS, PROTECTED, READINESS, ROUTING, TOOLS
-from libs.contracts.workflow_nodes import Misfit, Place, Table, find, unknown
-from libs.contracts.workflow_parts import (
+from libs.contracts.workflow.nodes import Misfit, Place, Table, find, unknown
+from libs.contracts.workflow.parts import (
     AutoMergePolicy,
     BudgetPolicy,
     CapPolicy,
@@ -32,7 +32,7 @@ from libs.contracts.workflow_parts import (
     WaiverPolicy,
     WatchPolicy,
 )
-from libs.contracts.workflow_values import (
+from libs.contracts.workflow.values import (
     NO_TEXTS,
     agent,
     amount,

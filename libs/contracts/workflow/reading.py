@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Final
 
-from libs.contracts import workflow_sections as section
 from libs.contracts.criteria import CRITERIA
 from libs.contracts.words import Level, Phase
 from libs.contracts.workflow import (
@@ -17,17 +16,18 @@ from libs.contracts.workflow import (
     default_phases,
     default_policy,
 )
-from libs.contracts.workflow_advice import advise
-from libs.contracts.workflow_gates import GatePart, gate_document, gates_of, is_gate
-from libs.contracts.workflow_gathering import Text, gather
-from libs.contracts.workflow_nodes import Findings, Misfit, Place, Table, Unreadable, documents
-from libs.contracts.workflow_parts import (
+from libs.contracts.workflow import sections as section
+from libs.contracts.workflow.advice import advise
+from libs.contracts.workflow.gates import GatePart, gate_document, gates_of, is_gate
+from libs.contracts.workflow.gathering import Text, gather
+from libs.contracts.workflow.nodes import Findings, Misfit, Place, Table, Unreadable, documents
+from libs.contracts.workflow.parts import (
     OnRegression,
     PhasePolicy,
     WorkflowProblem,
     WorkflowRefused,
 )
-from libs.contracts.workflow_values import NO_TEXTS, agent, choice, each, text
+from libs.contracts.workflow.values import NO_TEXTS, agent, choice, each, text
 
 _NO_PARTS: Final[tuple[GatePart, ...]] = ()
 KEYS: Final = (*(name for name in Policy.model_fields if name != "gate_files"), "deploy")

@@ -14,7 +14,7 @@ from pydantic import Field, JsonValue
 
 from libs.contracts.criteria import canonical_name
 from libs.contracts.words import PHASES, Digest, Frozen, Level, Phase
-from libs.contracts.workflow_parts import (
+from libs.contracts.workflow.parts import (
     AllOf,
     AnyOf,
     AutoMergePolicy,

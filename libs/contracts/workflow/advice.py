@@ -6,8 +6,8 @@ from typing import Final
 from libs.contracts.criteria import canonical_name
 from libs.contracts.words import Level, Phase
 from libs.contracts.workflow import Policy
-from libs.contracts.workflow_nodes import Place, find
-from libs.contracts.workflow_parts import AllOf, AnyOf, Criterion, OnRegression, Rule
+from libs.contracts.workflow.nodes import Place, find
+from libs.contracts.workflow.parts import AllOf, AnyOf, Criterion, OnRegression, Rule
 
 Advice = tuple[str, str]
 """The dotted path of a key, and a sentence about it."""

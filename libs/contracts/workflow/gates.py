@@ -13,9 +13,9 @@ import yaml
 from libs.contracts.criteria import CRITERIA
 from libs.contracts.words import Phase
 from libs.contracts.workflow import default_gates, with_floor
-from libs.contracts.workflow_criteria import GATE_KEYS, Scope, rules
-from libs.contracts.workflow_nodes import Misfit, Place, Table, unknown
-from libs.contracts.workflow_parts import (
+from libs.contracts.workflow.criteria import GATE_KEYS, Scope, rules
+from libs.contracts.workflow.nodes import Misfit, Place, Table, unknown
+from libs.contracts.workflow.parts import (
     GateEscalation,
     GatePolicy,
     GateSeverity,
@@ -23,7 +23,7 @@ from libs.contracts.workflow_parts import (
     RetryStrategy,
     Rule,
 )
-from libs.contracts.workflow_values import NO_TEXTS, choice, flag, names, text, whole
+from libs.contracts.workflow.values import NO_TEXTS, choice, flag, names, text, whole
 
 
 class GatePart(NamedTuple):

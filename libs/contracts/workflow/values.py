@@ -9,7 +9,7 @@ from typing import Final, TypeVar
 import yaml
 from pydantic import JsonValue
 
-from libs.contracts.workflow_nodes import Misfit, Place, shown, unknown
+from libs.contracts.workflow.nodes import Misfit, Place, shown, unknown
 
 T = TypeVar("T")
 E = TypeVar("E", bound=StrEnum)

@@ -18,9 +18,9 @@ from libs.contracts.criteria import (
 )
 from libs.contracts.words import Phase
 from libs.contracts.workflow import FLOOR, is_as_strict
-from libs.contracts.workflow_nodes import Misfit, Place, Table, shown
-from libs.contracts.workflow_parts import AllOf, AnyOf, Criterion, GateSeverity, Rule
-from libs.contracts.workflow_values import choice, duration, flag, misfit, number, percent, scalar, whole
+from libs.contracts.workflow.nodes import Misfit, Place, Table, shown
+from libs.contracts.workflow.parts import AllOf, AnyOf, Criterion, GateSeverity, Rule
+from libs.contracts.workflow.values import choice, duration, flag, misfit, number, percent, scalar, whole
 
 GATE_KEYS: Final = (
     "gate",

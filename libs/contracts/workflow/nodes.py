@@ -13,7 +13,7 @@ from typing import Final, TypeVar
 
 import yaml
 
-from libs.contracts.workflow_parts import WorkflowProblem
+from libs.contracts.workflow.parts import WorkflowProblem
 
 SIZE_MAX: Final = 256 * 1024
 DEPTH_MAX: Final = 32
