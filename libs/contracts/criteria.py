@@ -92,7 +92,7 @@ _SPECS: Final = (
     _flag("no_blockers", _REVIEWED, ("review",), "No blocker finding on the changed lines."),
     _at_most("max_critical", _REVIEWED, ("review",), "Critical findings on the changed lines."),
     _at_most("tech_debt_max", _REVIEWED, ("review",), "Findings of technical debt (major, minor) on changed lines."),
-    _flag("tech_debt_logged", _REVIEWED, (), "Findings of technical debt are recorded one by one."),
+    _flag("tech_debt_logged", _REVIEWED, ("review",), "Findings of technical debt are recorded one by one."),
     _exactly("security_issues", _REVIEWED, "Findings of security analysers on the changed lines."),
     _flag("plan_adherence", _REVIEWED, (), "The change does what the plan says and nothing else."),
     _exactly("lint_errors", _LINTED, "Linter findings of weight error on the changed lines."),

@@ -146,6 +146,17 @@ def tech_debt_max(evidence: Evidence, criterion: Criterion) -> CriterionVerdict:
     return _at_most(criterion, review.major + review.minor, "{} findings of technical debt", "too_much_debt")
 
 
+def tech_debt_logged(evidence: Evidence, criterion: Criterion) -> CriterionVerdict:
+    """Every finding of technical debt stands one by one in the log."""
+    if (review := evidence.review) is None or not review.tools:
+        return _silent(criterion, "no analyser's report was read")
+    debt = review.major + review.minor
+    logged = sum(finding.severity in (Severity.MAJOR, Severity.MINOR) for finding in review.findings)
+    if logged < debt:
+        return _fail(criterion, "debt_not_logged", f"{debt - logged} findings of technical debt are not listed", debt)
+    return _pass(criterion, f"{debt} findings of technical debt are listed", debt)
+
+
 def has_changelog_entry(evidence: Evidence, criterion: Criterion) -> CriterionVerdict:
     """The change adds to the changelog."""
     if evidence.changelog_touched is None:
@@ -197,6 +208,7 @@ GATES: Final[tuple[Gate, ...]] = (
     max_critical,
     no_blockers,
     tech_debt_max,
+    tech_debt_logged,
     has_changelog_entry,
     no_merge_conflicts,
     branch_up_to_date,

@@ -696,8 +696,8 @@ WARNED = [
         ":1: gates.test.coverage_min: asks for perfection as a blocker: every small slip stops the run",
     ),
     (
-        "gates: {build: {lint_warnings_max: 0}}",
-        ":1: gates.build.lint_warnings_max: asks for perfection as a blocker: every small slip stops the run",
+        "gates: {review: {tech_debt_max: 0}}",
+        ":1: gates.review.tech_debt_max: asks for perfection as a blocker: every small slip stops the run",
     ),
     (
         "gates: {test: {all_pass: true, coverage_min: 0.8}}",
