@@ -6,10 +6,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test check diagram asyncapi lock clean
+.PHONY: help demo test check diagram deploy-keys lock clean
 
 help: ## list the targets
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(READY): requirements.lock pyproject.toml
 	@command -v git >/dev/null || { echo "rung needs git on PATH" >&2; exit 2; }
@@ -35,6 +35,9 @@ check: $(READY) ## lint, types, import arrows, generated files
 
 diagram: $(READY) ## write the generated documents (run diagram, AsyncAPI) anew
 	$(BIN)/python docs/generate.py
+
+deploy-keys: $(READY) ## write the keys and the server configuration that docker compose uses
+	@$(BIN)/python -m libs.runtime.rights --keys deploy/secrets --store /data --host 0.0.0.0 --port 4222 --monitor-port 8222 --output deploy/secrets/nats.conf
 
 lock: ## pin the newest versions with hashes into requirements.lock
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --extra dev --extra otlp --upgrade pyproject.toml --output-file requirements.lock

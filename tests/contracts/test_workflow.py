@@ -696,10 +696,6 @@ WARNED = [
         ":1: gates.test.coverage_min: asks for perfection as a blocker: every small slip stops the run",
     ),
     (
-        "gates: {review: {tech_debt_max: 0}}",
-        ":1: gates.review.tech_debt_max: asks for perfection as a blocker: every small slip stops the run",
-    ),
-    (
         "gates: {test: {all_pass: true, coverage_min: 0.8}}",
         ":1: gates.test.coverage_min: 0.8 means 0.8%; did you mean 80?",
     ),
