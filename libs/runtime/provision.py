@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-import nats
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
 from nats.js import JetStreamContext
@@ -31,9 +30,10 @@ ACK_WAIT_S: Final = 30.0
 ASIDE_KEPT_S: Final = 30 * 24 * 3600.0
 DUPLICATES_S: Final = 0.1
 """As short as the server allows: within this time a foreign message with the same id would swallow ours."""
+ANSWER_S: Final = 5.0
 UNACKNOWLEDGED_MAX: Final = 1000
-ATTEMPTS: Final = 120
-RETRY_S: Final = 0.5
+ATTEMPTS: Final = 60
+RETRY_S: Final = 1
 NAME_IN_USE: Final = 10058
 
 
@@ -77,9 +77,9 @@ STREAMS: Final = (
 )
 
 
-async def provision(nc: Client) -> None:
+async def provision(nc: Client, *, timeout_s: float = ANSWER_S) -> None:
     """Make every stream and durable, or bring it up to date; `nc` is the provisioner's connection."""
-    js = nc.jetstream()
+    js = nc.jetstream(timeout=timeout_s)
     for config in STREAMS:
         await _ensure_stream(js, config)
     for durable in DURABLES:
@@ -119,22 +119,22 @@ async def _ensure_durable(js: JetStreamContext, durable: Durable) -> None:
         raise ProvisionError(f"The durable {where} cannot be made as it should be: {_why(error)}.") from error
 
 
-def _why(error: NatsError) -> str:
+def _why(error: Exception) -> str:
     said = error.description if isinstance(error, APIError) else None
     return said or str(error).removeprefix("nats: ")
 
 
 async def wait_and_provision(url: str, keys: Path, *, attempts: int = ATTEMPTS) -> None:
-    """Provision the server at `url` as soon as it answers; half a second lies between two attempts."""
+    """Provision the server at `url` as soon as it answers; a second lies between two attempts."""
     options = connect_options(keys, PROVISIONER)
+    nc = Client()
     try:
-        nc = await nats.connect(
+        await nc.connect(
             url, **options, max_reconnect_attempts=attempts, reconnect_time_wait=RETRY_S, error_cb=_not_yet
         )
-    except (OSError, ValueError, NatsError) as error:
-        raise ProvisionError(f"No NATS server lets the provisioner in at {url}: {error}.") from error
-    try:
         await provision(nc)
+    except (OSError, ValueError, NatsError) as error:
+        raise ProvisionError(f"No NATS server lets the provisioner in at {url}: {_why(error)}.") from error
     finally:
         await nc.close()
 

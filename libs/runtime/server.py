@@ -95,6 +95,10 @@ class EmbeddedServer:
     def is_running(self) -> bool:
         return self.process.poll() is None
 
+    @property
+    def log(self) -> Path:
+        return self.data / "nats" / "server.log"
+
     async def stop(self) -> None:
         _endpoint_file(self.data).unlink(missing_ok=True)
         await _end(self.process)
@@ -133,13 +137,10 @@ async def start(
     data = _private(data)
     lock = await _take(data)
     try:
-        name = f"rung-{secrets.token_hex(8)}"
-        _configure(data, host=host, port=-1 if port is None else port, name=name, sources=sources)
-        process = _spawn(data, lock)
+        server = _launch(data, lock, host=host, port=-1 if port is None else port, sources=sources)
     except BaseException:
         os.close(lock)
         raise
-    server = EmbeddedServer(Endpoint("", name, process.pid, data / "keys"), data, process, lock)
     try:
         server.endpoint = await _ready(server, host)
         _record(server)
@@ -175,6 +176,7 @@ async def server_name(url: str) -> str:
                 greeting = await reader.readline()
             finally:
                 writer.close()
+                await writer.wait_closed()
     except (OSError, TimeoutError, ValueError) as error:
         raise ServerError(f"No NATS server answers at {url}: {error or 'it says nothing'}.") from error
     return _greeted(url, greeting)
@@ -211,7 +213,7 @@ def _private(data: Path) -> Path:
 
 async def _take(data: Path) -> int:
     """Lock the directory, waiting a moment for a server whose parent died and that is about to end."""
-    descriptor = os.open(data / "nats" / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    descriptor = _opened(data / "nats" / "lock")
     for _ in range(LEFT_BEHIND_TRIES):
         if _locked(descriptor):
             _sign(descriptor, os.getpid())
@@ -223,6 +225,13 @@ async def _take(data: Path) -> int:
     os.close(descriptor)
     holder = next(filter(_is_alive, pids), next(iter(pids), "(unknown)"))
     raise DataDirectoryBusy(f"The data directory {data} is in use by process {holder}.")
+
+
+def _opened(path: Path) -> int:
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise ServerError(f"The data directory cannot be locked: {error}.") from error
 
 
 def _locked(descriptor: int) -> bool:
@@ -255,6 +264,16 @@ def _is_alive(pid: int | None) -> bool:
     return True
 
 
+def _launch(data: Path, lock: int, *, host: str, port: int, sources: Iterable[str]) -> EmbeddedServer:
+    name = f"rung-{secrets.token_hex(8)}"
+    try:
+        _configure(data, host=host, port=port, name=name, sources=sources)
+        process = _spawn(data, lock)
+    except OSError as error:
+        raise ServerError(f"The NATS server cannot be started in {data}: {error}.") from error
+    return EmbeddedServer(Endpoint("", name, process.pid, data / "keys"), data, process, lock)
+
+
 def _configure(data: Path, *, host: str, port: int, name: str, sources: Iterable[str]) -> None:
     table = rights.table(rights.STATES, sources)
     public = key_files.ensure(data / "keys", rights.roles(table))
@@ -262,9 +281,8 @@ def _configure(data: Path, *, host: str, port: int, name: str, sources: Iterable
     for stale in home.glob("*.ports"):
         stale.unlink()
     more = {"ports_file_dir": str(home)}
-    config = rights.server_config(
-        rights.accounts(table, public), store=home / "store", host=host, port=port, name=name, more=more
-    )
+    accounts = rights.accounts(table, public)
+    config = rights.server_config(accounts, store=home / "store", host=host, port=port, name=name, more=more)
     (home / "nats.conf").write_text(rights.render(config) + "\n", encoding="utf-8")
 
 
@@ -308,9 +326,8 @@ async def _port(server: EmbeddedServer) -> int:
 
 
 def _failure(server: EmbeddedServer, how: str) -> ServerError:
-    path = server.data / "nats" / "server.log"
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()[-LOG_LINES:]
-    return ServerError(f"The NATS server {how}; the end of {path}:\n" + "\n".join(lines))
+    lines = server.log.read_text(encoding="utf-8", errors="replace").splitlines()[-LOG_LINES:]
+    return ServerError(f"The NATS server {how}; the end of {server.log}:\n" + "\n".join(lines))
 
 
 def _record(server: EmbeddedServer) -> None:

@@ -20,8 +20,10 @@ from typing import Any, Final, Protocol, TypeVar
 import nats
 from faststream import AckPolicy, FastStream
 from faststream.nats import JStream, NatsBroker, NatsMessage, PullSub
+from faststream.nats.security import NatsNKey
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
+from nats.js.api import ConsumerConfig
 
 from libs.contracts.facts import Fact, Owed
 from libs.contracts.subjects import ASIDE, PROGRESS
@@ -133,7 +135,7 @@ class Shell:
         self._options = options
         self.broker = NatsBroker(
             settings.nats_url,
-            nkeys_seed_str=options["nkeys_seed_str"],
+            security=NatsNKey.from_seed(options["nkeys_seed_str"]),
             inbox_prefix=options["inbox_prefix"],
             name=options["name"],
             js_options={"prefix": API},
@@ -160,7 +162,7 @@ class Shell:
         """Register an inlet; its messages are acknowledged only after `act` has returned."""
         self._pulses[inlet] = Pulse()
         subscribe = self.broker.subscriber(
-            "",
+            config=ConsumerConfig(durable_name=inlet.durable),
             durable=inlet.durable,
             stream=JStream(inlet.stream, declare=False),
             pull_sub=PullSub(batch_size=1, timeout=5.0),

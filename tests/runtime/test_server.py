@@ -165,8 +165,10 @@ async def test_who_has_no_key_is_not_let_in(running: server.EmbeddedServer, tmp_
     async def quiet(_: Exception) -> None: ...
 
     for options in ({}, foreign):
+        client = Client()
         with pytest.raises(nats.errors.Error, match="Authorization Violation"):
-            await nats.connect(running.endpoint.url, **options, allow_reconnect=False, error_cb=quiet)
+            await client.connect(running.endpoint.url, **options, allow_reconnect=False, error_cb=quiet)
+        await client.close()
 
 
 async def test_acknowledged_facts_survive_a_killed_server(data: Path) -> None:
