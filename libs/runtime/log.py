@@ -9,8 +9,7 @@ well: the last fact there is read from the leader, and the same id means that it
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Mapping
 from datetime import datetime
 from typing import Any, Final
 
@@ -18,9 +17,9 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
-from libs.contracts.facts import Fact, PhaseFact
+from libs.contracts.facts import Fact
+from libs.contracts.history import Fence, History, Unread
 from libs.contracts.requests import fact_id
-from libs.contracts.subjects import slot_filter
 from libs.contracts.wire import Headers, Recorded, Unreadable, decode_fact, encode_fact
 from libs.contracts.words import Service
 from libs.runtime.telemetry import child_traceparent
@@ -39,61 +38,6 @@ class Conflict(Exception):
 
 class LogUnavailable(Exception):
     """The log did not answer; nothing is known to be written. Worth a retry."""
-
-
-@dataclass(frozen=True)
-class Fence:
-    """What an append relied on: the last sequence seen on these subjects, 0 for none."""
-
-    subjects: str
-    sequence: int
-
-
-@dataclass(frozen=True)
-class Unread:
-    """A stored message that this build cannot read; it is never passed over in silence."""
-
-    subject: str
-    sequence: int
-    reason: Unreadable
-
-
-@dataclass(frozen=True)
-class History:
-    """All facts of one aggregate up to its head, in order, and what could not be read."""
-
-    facts: tuple[Recorded, ...] = ()
-    unread: tuple[Unread, ...] = ()
-
-    @property
-    def head(self) -> int:
-        """Sequence of the aggregate's last message, 0 for none."""
-        return max(
-            max((r.sequence for r in self.facts), default=0),
-            max((u.sequence for u in self.unread), default=0),
-        )
-
-    def last_on(self, subjects: str) -> int:
-        """Sequence of the last message on these subjects, 0 for none."""
-        return max((r.sequence for r in self.facts if matches(subjects, r.fact.subject)), default=0)
-
-
-def matches(pattern: str, subject: str) -> bool:
-    """Whether a subject falls under a pattern with the wildcards `*` and `>`."""
-    wanted, given = pattern.split("."), subject.split(".")
-    if wanted[-1] == ">":
-        return len(given) >= len(wanted) and _same(wanted[:-1], given[: len(wanted) - 1])
-    return len(given) == len(wanted) and _same(wanted, given)
-
-
-def _same(wanted: list[str], given: list[str]) -> bool:
-    return all(w in ("*", g) for w, g in zip(wanted, given, strict=True))
-
-
-def fence_for(fact: Fact, history: History) -> Fence:
-    """A worker's answer relies on its slot, any other worker's fact on its own subject."""
-    subjects = slot_filter(fact) if isinstance(fact, PhaseFact) else fact.subject
-    return Fence(subjects, history.last_on(subjects))
 
 
 class Log:
@@ -214,11 +158,6 @@ def time_of(stamp: str) -> float:
     """The store's time stamp (RFC 3339 with nanoseconds) in seconds since 1970-01-01 UTC."""
     whole, _, fraction = stamp.rstrip("Z").partition(".")
     return datetime.fromisoformat(f"{whole}+00:00").timestamp() + float(f"0.{fraction or 0}")
-
-
-def in_order(histories: Iterable[History]) -> tuple[Recorded, ...]:
-    """The facts of several aggregates as the log has them."""
-    return tuple(sorted((r for history in histories for r in history.facts), key=lambda r: r.sequence))
 
 
 def _fence_headers(fence: Fence) -> Headers:

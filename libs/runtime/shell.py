@@ -26,11 +26,12 @@ from nats.errors import Error as NatsError
 from nats.js.api import ConsumerConfig
 
 from libs.contracts.facts import Fact, Owed
+from libs.contracts.history import Fence
 from libs.contracts.subjects import ASIDE, PROGRESS
 from libs.contracts.wire import Newer, Unreadable
 from libs.contracts.words import Service
 from libs.runtime.artifacts import Artifacts
-from libs.runtime.log import Conflict, Fence, Log, LogUnavailable
+from libs.runtime.log import Conflict, Log, LogUnavailable
 from libs.runtime.rights import API, inbox
 from libs.runtime.server import connect_options
 from libs.runtime.settings import SettingMissing, Settings, read_settings

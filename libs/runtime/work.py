@@ -24,11 +24,12 @@ from libs.contracts.facts import (
     RunStarted,
 )
 from libs.contracts.failures import WorkFailed
+from libs.contracts.history import Fence, History, fence_for
 from libs.contracts.requests import one_line
 from libs.contracts.subjects import run_filter, slot_filter
 from libs.contracts.wire import Recorded
 from libs.contracts.words import Phase
-from libs.runtime.log import Conflict, Fence, History, LogUnavailable, fence_for
+from libs.runtime.log import Conflict, LogUnavailable
 from libs.runtime.shell import Shell
 from libs.runtime.telemetry import span
 

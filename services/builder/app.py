@@ -3,8 +3,8 @@
 from collections.abc import Awaitable, Callable
 
 from libs.contracts.facts import PhaseCompleted, SandboxProbed
+from libs.contracts.history import Fence
 from libs.contracts.words import Service
-from libs.runtime.log import Fence
 from libs.runtime.shell import Delivery, Inlet, Shell
 from libs.runtime.work import Job, answer_phase
 from libs.workshop.sandbox import Sandbox

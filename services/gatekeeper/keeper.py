@@ -10,10 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from libs.contracts.facts import Fact, LadderFact, Owed, RunFact
+from libs.contracts.history import Fence, History
 from libs.contracts.requests import run_id
 from libs.contracts.subjects import ladder_filter, run_filter
 from libs.contracts.wire import decode_decision_request
-from libs.runtime.log import Fence, History
 from libs.runtime.shell import Delivery, Refused, Shell, settle
 from libs.runtime.telemetry import root_traceparent
 from libs.runtime.timers import schedule

@@ -3,9 +3,10 @@
 import asyncio
 from functools import partial
 
+from libs.contracts.history import fence_for
 from libs.contracts.subjects import run_filter
 from libs.contracts.words import Phase
-from libs.runtime.log import Conflict, fence_for
+from libs.runtime.log import Conflict
 from libs.runtime.shell import Delivery, Inlet, Refused, Shell
 from libs.runtime.telemetry import span
 from libs.runtime.work import answer_phase

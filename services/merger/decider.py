@@ -7,9 +7,9 @@ anew in between is not landed.
 from dataclasses import dataclass
 
 from libs.contracts.facts import ChangeMerged, ChangeRefused, DecisionRecorded, MergeAuthorised, RunFinished, RunStarted
+from libs.contracts.history import History
 from libs.contracts.wire import Recorded
 from libs.contracts.words import DecisionKind
-from libs.runtime.log import History
 
 
 @dataclass(frozen=True)

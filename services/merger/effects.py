@@ -18,8 +18,9 @@ from libs.contracts.facts import (
     RunStarted,
 )
 from libs.contracts.failures import WorkFailed
+from libs.contracts.history import fence_for
 from libs.contracts.requests import one_line
-from libs.runtime.log import Conflict, fence_for
+from libs.runtime.log import Conflict
 from libs.runtime.shell import Shell
 from libs.runtime.work import Job, completed
 from libs.workshop.change import diff_evidence

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from libs.contracts.facts import ChangeMerged, Fact, Owed, RunStarted, TimerDue, WatchEnded, WatchStarted
+from libs.contracts.history import Fence, History, fence_for
 from libs.contracts.workflow import Policy
-from libs.runtime.log import Fence, History, fence_for
 
 UNWATCHED_S: Final = 1.0
 WATCH_S: Final = 3600.0

@@ -9,11 +9,12 @@ import logging
 import os
 
 from libs.contracts.facts import Fact, IssueClosed, IssueEdited, IssueOpened, Snapshot
+from libs.contracts.history import Fence
 from libs.contracts.requests import IssueRequest, issue_id, run_id, workflow_id
 from libs.contracts.wire import Envelope, decode_issue_request
 from libs.contracts.workflow import Policy, WorkflowRefused, default_policy, policy_digest
 from libs.contracts.workflow.reading import read_workflow
-from libs.runtime.log import Conflict, Fence
+from libs.runtime.log import Conflict
 from libs.runtime.shell import Delivery, Shell
 from libs.runtime.telemetry import root_traceparent, span
 from libs.workshop.git import GitError, Quarantine, Source, inspect

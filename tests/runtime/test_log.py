@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 
 from libs.contracts.facts import FreezeSet, PhaseClaimed, PhaseErrored, RunAborted, RunEscalated, TimerDue
+from libs.contracts.history import Fence, fence_for, matches
 from libs.contracts.subjects import run_filter
 from libs.contracts.wire import Newer
 from libs.contracts.words import Phase, Service
 from libs.runtime.artifacts import ArtifactDamaged, ArtifactMissing
-from libs.runtime.log import BATCH, Conflict, Fence, Log, LogUnavailable, fence_for, matches
+from libs.runtime.log import BATCH, Conflict, Log, LogUnavailable
 from libs.runtime.timers import schedule
 from tests.support.bus import Bus, running_bus
 

@@ -16,10 +16,10 @@ from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 from nats.js.errors import APIError, NotFoundError
 
+from libs.contracts.history import matches
 from libs.contracts.words import Service
 from libs.runtime import keys as key_files
 from libs.runtime import provision, rights, server
-from libs.runtime.log import matches
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -10,12 +10,13 @@ import pytest
 from nats.aio.client import Client
 
 from libs.contracts.facts import Owed, RunEscalated, RunFinished
+from libs.contracts.history import Fence, History
 from libs.contracts.subjects import run_filter
 from libs.contracts.wire import Newer, Unreadable
 from libs.contracts.words import Phase, RunOutcome, Service
 from libs.runtime import shell as shell_module
 from libs.runtime.health import missing_consumers
-from libs.runtime.log import Fence, History, LogUnavailable
+from libs.runtime.log import LogUnavailable
 from libs.runtime.settings import Settings
 from libs.runtime.shell import Delivery, Inlet, Refused, Shell, settle
 from tests.support.bus import Bus, running_bus
