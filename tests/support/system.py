@@ -1,0 +1,178 @@
+"""The whole system for tests: the bus and the five services as processes, as a user would run them."""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import uuid
+from collections.abc import AsyncIterator, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import nats
+from nats.aio.client import Client
+
+from libs.contracts.history import History
+from libs.contracts.requests import DecisionRequest, IssueRequest, issue_id, run_id
+from libs.contracts.subjects import run_filter
+from libs.contracts.views import RunView
+from libs.contracts.wire import encode_request
+from libs.contracts.words import DecisionKind, Service
+from libs.runtime.health import missing_consumers
+from libs.runtime.log import Log
+from libs.runtime.provision import wait_and_provision
+from libs.runtime.rights import API
+from libs.runtime.server import EmbeddedServer, connect_options, start
+from libs.runtime.settings import Settings
+from tests.support.waiting import until
+
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass
+class System:
+    """A running system; `environment` is added to each service's own."""
+
+    server: EmbeddedServer
+    data: Path
+    environment: Mapping[str, str] = field(default_factory=dict)
+    processes: dict[Service, subprocess.Popen[bytes]] = field(default_factory=dict)
+
+    @property
+    def settings(self) -> Settings:
+        endpoint = self.server.endpoint
+        return Settings(endpoint.url, endpoint.keys, self.data, f"sqlite:///{self.data / 'projection.sqlite'}")
+
+    def start_service(self, service: Service) -> None:
+        environment = {
+            **os.environ,
+            "RUNG_NATS_URL": self.server.endpoint.url,
+            "RUNG_KEYS": str(self.server.endpoint.keys),
+            "RUNG_STATE": str(self.data),
+            **self.environment,
+        }
+        with (self.data / f"{service}.log").open("ab") as log:
+            self.processes[service] = subprocess.Popen(
+                [sys.executable, "-m", f"services.{service}"], cwd=ROOT, env=environment, stderr=log
+            )
+
+    def kill_service(self, service: Service) -> None:
+        """As a power cut would: no chance to say goodbye."""
+        self.processes[service].send_signal(signal.SIGKILL)
+        self.processes[service].wait()
+
+    def stop(self) -> None:
+        for process in self.processes.values():
+            process.terminate()
+        for process in self.processes.values():
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(10)
+            process.kill()
+            process.wait()
+
+    async def healthy(self, service: Service) -> None:
+        async def is_healthy() -> bool:
+            assert self.processes[service].poll() is None, self.log_of(service)
+            return not await missing_consumers(service, self.settings)
+
+        await until(is_healthy, within_s=60)
+
+    def log_of(self, service: Service) -> str:
+        return (self.data / f"{service}.log").read_text(encoding="utf-8")[-4000:]
+
+    @contextlib.asynccontextmanager
+    async def operator(self) -> AsyncIterator["Operator"]:
+        endpoint = self.server.endpoint
+        async with await nats.connect(endpoint.url, **connect_options(endpoint.keys, "operator")) as client:
+            yield Operator(client)
+
+
+@dataclass
+class Operator:
+    """A person at the bus: opens issues, decides, asks."""
+
+    client: Client
+
+    async def ask(self, name: str, **question: Any) -> Any:
+        answer = await self.client.request(f"query.{name}", json.dumps(question).encode(), timeout=30)
+        return json.loads(answer.data)
+
+    async def view(self, run: str) -> RunView | None:
+        answer = await self.ask("run", run=run)
+        return RunView.model_validate(answer["ok"]) if "ok" in answer else None
+
+    async def history(self, run: str) -> History:
+        return await Log(self.client, api=API).read(run_filter(run))
+
+    async def open_issue(self, repository: Path, title: str, body: str = "", **more: Any) -> str:
+        request = IssueRequest(repository=str(repository), key=uuid.uuid4().hex, title=title, body=body, **more)
+        headers, data = encode_request(request, request_id=uuid.uuid4().hex, source="/test")
+        await self.client.request("intake.issue.cli", data, headers=headers)
+        return run_id(issue_id("cli", os.path.realpath(repository), request.key), request.revision)
+
+    async def decide(self, run: str, kind: DecisionKind, **more: Any) -> str:
+        decision = uuid.uuid4().hex
+        fields = {"by": "tester", "os_user": "tester", **more}
+        request = DecisionRequest(decision=decision, run=run, kind=kind, **fields)
+        headers, data = encode_request(request, request_id=decision, source="/test")
+        await self.client.request(f"intake.decision.{run}", data, headers=headers)
+        return decision
+
+    async def until_stage(self, run: str, *stages: str, phase: str | None = None) -> RunView:
+        async def is_there() -> RunView | None:
+            view = await self.view(run)
+            if view is None or view.stage not in stages:
+                return None
+            return view if phase is None or (view.phases and view.phases[-1].phase == phase) else None
+
+        found = await until(is_there, within_s=120)
+        assert found is not None
+        return found
+
+    async def approve_until_end(self, run: str) -> RunView:
+        """Approve what passed and reject what did not, checkpoint after checkpoint."""
+        answered: set[tuple[str, int]] = set()
+        while True:
+            view = await self.until_stage(run, "waiting", "ended", "aborted")
+            if view.checkpoint is None:
+                return view
+            place = (view.checkpoint.phase, view.checkpoint.attempt)
+            if place in answered:
+                return view
+            answered.add(place)
+            is_passed = view.checkpoint.outcome in ("pass", "warn")
+            await self.decide(run, DecisionKind.APPROVE if is_passed else DecisionKind.REJECT, automatic=True)
+            await self._until_left(run, view)
+
+    async def _until_left(self, run: str, before: RunView) -> None:
+        async def is_left() -> bool:
+            view = await self.view(run)
+            return view is not None and view.sequence > before.sequence and view.stage != "waiting"
+
+        with contextlib.suppress(TimeoutError):
+            await until(is_left, within_s=5)
+
+
+@contextlib.contextmanager
+def running_system(data: Path, environment: Mapping[str, str] | None = None) -> Iterator[System]:
+    """Bus and services, ready for work, and ended afterwards."""
+    data.mkdir(parents=True, exist_ok=True)
+    server = asyncio.run(start(data))
+    system = System(server, data, environment or {})
+    try:
+        asyncio.run(wait_and_provision(server.endpoint.url, server.endpoint.keys))
+        for service in Service:
+            system.start_service(service)
+        asyncio.run(_all_healthy(system))
+        yield system
+    finally:
+        system.stop()
+        asyncio.run(server.stop())
+
+
+async def _all_healthy(system: System) -> None:
+    await asyncio.gather(*(system.healthy(service) for service in Service))
