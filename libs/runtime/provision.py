@@ -31,7 +31,6 @@ ASIDE_KEPT_S: Final = 30 * 24 * 3600.0
 DUPLICATES_S: Final = 0.1
 """As short as the server allows: within this time a foreign message with the same id would swallow ours."""
 ANSWER_S: Final = 5.0
-UNACKNOWLEDGED_MAX: Final = 1000
 ATTEMPTS: Final = 60
 RETRY_S: Final = 1
 NAME_IN_USE: Final = 10058
@@ -110,7 +109,7 @@ async def _ensure_durable(js: JetStreamContext, durable: Durable) -> None:
         ack_policy=AckPolicy.EXPLICIT,
         ack_wait=ACK_WAIT_S,
         max_deliver=-1,
-        max_ack_pending=UNACKNOWLEDGED_MAX,
+        max_ack_pending=durable.unacknowledged_max,
     )
     try:
         await js.add_consumer(durable.stream, config)

@@ -44,18 +44,27 @@ class Durable:
     stream: str
     name: str
     filters: tuple[str, ...]
+    unacknowledged_max: int = 1000
 
+
+WAITING_MAX: Final = 16
+"""Attempts handed to one worker service at once; each is kept alive while it waits for its turn."""
 
 DURABLES: Final = (
     Durable(Service.PLANNER, "INTAKE", "planner", ("intake.issue.*",)),
     Durable(
-        Service.PLANNER, "FACTS", "planner", tuple(f"run.*.phase.requested.{phase}.*" for phase in ("intent", "plan"))
+        Service.PLANNER,
+        "FACTS",
+        "planner",
+        tuple(f"run.*.phase.requested.{phase}.*" for phase in ("intent", "plan")),
+        WAITING_MAX,
     ),
     Durable(
         Service.BUILDER,
         "FACTS",
         "builder",
         tuple(f"run.*.phase.requested.{phase}.*" for phase in ("build", "test", "review", "document")),
+        WAITING_MAX,
     ),
     Durable(Service.GATEKEEPER, "FACTS", "gatekeeper", ("run.>", "workflow.>", "issue.>")),
     Durable(Service.GATEKEEPER, "FACTS", "projection", ()),

@@ -14,7 +14,7 @@ import logging
 import os
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeVar
 
 import nats
@@ -32,7 +32,7 @@ from libs.contracts.wire import Newer, Unreadable
 from libs.contracts.words import Service
 from libs.runtime.artifacts import Artifacts
 from libs.runtime.log import Conflict, Log, LogUnavailable
-from libs.runtime.rights import API, inbox
+from libs.runtime.rights import API, WAITING_MAX, inbox
 from libs.runtime.server import connect_options
 from libs.runtime.settings import SettingMissing, Settings, read_settings
 from libs.runtime.telemetry import span, start_logging, start_tracing, stop_tracing
@@ -108,7 +108,7 @@ Act = Callable[[Delivery], Awaitable[None]]
 
 @dataclass(frozen=True)
 class Inlet:
-    """A durable consumer of this service and what is done with each of its messages."""
+    """A durable consumer of this service and what is done with its messages, `parallel` of them at once."""
 
     stream: str
     durable: str
@@ -120,10 +120,11 @@ class Inlet:
 class Pulse:
     """What the watchdog knows of an inlet: when it last worked, and how often it looked stuck."""
 
+    turns: asyncio.Semaphore
     busy: int = 0
     handled: int = 0
     seen: int = -1
-    strikes: int = field(default=0)
+    strikes: int = 0
 
 
 class Shell:
@@ -160,8 +161,11 @@ class Shell:
         return Artifacts(self.client, api=API)
 
     def listen(self, inlet: Inlet) -> None:
-        """Register an inlet; its messages are acknowledged only after `act` has returned."""
-        self._pulses[inlet] = Pulse()
+        """Register an inlet; its messages are acknowledged only after `act` has returned.
+
+        Messages that wait for their turn are kept alive as well, so all that may be handed out is taken at once.
+        """
+        self._pulses[inlet] = Pulse(asyncio.Semaphore(inlet.parallel))
         subscribe = self.broker.subscriber(
             config=ConsumerConfig(durable_name=inlet.durable),
             durable=inlet.durable,
@@ -169,7 +173,7 @@ class Shell:
             pull_sub=PullSub(batch_size=1, timeout=5.0),
             inbox_prefix=f"{inbox(self.service)}.".encode(),
             ack_policy=AckPolicy.MANUAL,
-            max_workers=inlet.parallel,
+            max_workers=WAITING_MAX if inlet.parallel > 1 else 1,
             decoder=_undecoded,
         )
 
@@ -218,7 +222,7 @@ class Shell:
         pulse = self._pulses[inlet]
         pulse.busy += 1
         try:
-            async with _kept_alive(message):
+            async with _kept_alive(message), pulse.turns:
                 await self._act(inlet, delivery, message)
         finally:
             pulse.busy -= 1

@@ -1,6 +1,5 @@
 """Wiring of the merger."""
 
-import asyncio
 from functools import partial
 
 from libs.contracts.history import fence_for
@@ -17,15 +16,13 @@ from services.merger.effects import integrate, land
 
 def build(shell: Shell) -> None:
     perform = partial(integrate, shell, Sandbox())
-    queue = asyncio.Lock()
 
     async def on_fact(delivery: Delivery) -> None:
         match delivery.tokens:
             case ["run", run, "phase", "requested", *_]:
                 await answer_phase(shell, run, (Phase.DEPLOY,), perform)
             case ["run", run, "merge", "authorised", *_]:
-                async with queue:
-                    await answer_authorisation(shell, run)
+                await answer_authorisation(shell, run)
             case _:
                 raise Refused(f"the merger of this build does not act on {delivery.subject}")
 

@@ -47,13 +47,25 @@ def test_a_missing_setting_is_named(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_the_command_writes_the_configuration_and_the_keys_once(tmp_path: Path) -> None:
     keys, output = tmp_path / "keys", tmp_path / "nats.conf"
-    arguments = ["--keys", str(keys), "--store", "/data", "--host", "192.0.2.1", "--tracker", "github"]
+    arguments = [
+        "--keys",
+        str(keys),
+        "--store",
+        "/data",
+        "--host",
+        "192.0.2.1",
+        "--tracker",
+        "github",
+        "--monitor-port",
+        "8222",
+    ]
     assert rights.main([*arguments, "--output", str(output)]) == 0
     first = output.read_text()
     assert rights.main([*arguments, "--output", str(output)]) == 0
     assert output.read_text() == first
     config = json.loads(first)
     assert (config["host"], config["port"], config["jetstream"]["store_dir"]) == ("192.0.2.1", 4222, "/data")
+    assert config["http"] == "192.0.2.1:8222"
     public = key_files.public(key_files.seed(keys, "tracker-github"))
     assert config["accounts"]["tracker-github"]["users"][0]["nkey"] == public
     assert not [path for path in keys.iterdir() if path.read_text().strip() in first]

@@ -1,0 +1,401 @@
+"""The projection: runs as SQL rows, for lists and counts; all SQL of the gatekeeper is here.
+
+The log is the truth and this is a view of it that may be thrown away at any moment. A row is made
+from the whole history of its run, so it does not matter in which order rows are put: one made from
+an older history never replaces one made from a newer. The position, the last fact that was taken
+in, moves in the same transaction as the rows. Tables of another version are dropped, a damaged
+SQLite file is set aside, and in both cases the projection begins again at position 0.
+"""
+
+import json
+import logging
+import os
+import sqlite3
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Connection,
+    Double,
+    Engine,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    create_engine,
+    delete,
+    event,
+    func,
+    insert,
+    inspect,
+    select,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import DatabaseError, SQLAlchemyError
+
+from libs.contracts.views import RunView
+
+SCHEMA: Final = 1
+"""Version of the tables below; any change to them or to what a row means makes a new one."""
+
+NAME: Final = "runs"
+CANDIDATES_SHOWN: Final = 5
+BUSY_TIMEOUT_MS: Final = 10_000
+
+logger = logging.getLogger("rung")
+
+_METADATA: Final = MetaData()
+_RUNS: Final = Table(
+    "rung_runs",
+    _METADATA,
+    Column("run", String(64), primary_key=True),
+    Column("workflow", String(64), nullable=False, index=True),
+    Column("repository", Text, nullable=False),
+    Column("issue", String(64), nullable=False),
+    Column("title", Text, nullable=False),
+    Column("outcome", String(32), nullable=False),
+    Column("stage", String(32), nullable=False),
+    Column("level", String(32), nullable=False),
+    Column("level_in_force", String(32)),
+    Column("started_at", Double, nullable=False),
+    Column("moved_at", Double, nullable=False),
+    Column("sequence", BigInteger, nullable=False),
+    Column("is_settled", Boolean, nullable=False, index=True),
+    Column("healing_attempts", Integer, nullable=False),
+    Column("decisions", Integer, nullable=False),
+    Column("overrides", Integer, nullable=False),
+    Column("automatic_decisions", Integer, nullable=False),
+    Column("is_successful", Boolean, nullable=False),
+    Column("counts_for_rung", Boolean, nullable=False),
+    Column("view", Text, nullable=False),
+)
+_POSITION: Final = Table(
+    "rung_position",
+    _METADATA,
+    Column("name", String(32), primary_key=True),
+    Column("sequence", BigInteger, nullable=False),
+)
+_SCHEMA: Final = Table("rung_schema", _METADATA, Column("version", Integer, primary_key=True, autoincrement=False))
+
+
+class DatabaseUnusable(Exception):
+    """The database cannot be opened as it is named; the message is one sentence for a person."""
+
+
+class NotFound(LookupError):
+    """No run's name begins so."""
+
+    code = "not_found"
+
+
+class Ambiguous(LookupError):
+    """Several runs' names begin so."""
+
+    code = "ambiguous"
+
+
+@dataclass(frozen=True)
+class RunRow:
+    """A run as of `sequence`, the last message of its history; times are the store's.
+
+    `decisions` are people's, of which `overrides` contradicted a verdict; programs' decisions are
+    counted apart. `counts_for_rung` is false while no gate has judged, and for ever once a program
+    decided in somebody's name.
+    """
+
+    run: str
+    workflow: str
+    repository: str
+    issue: str
+    title: str
+    outcome: str
+    stage: str
+    level: str
+    level_in_force: str | None
+    started_at: float
+    moved_at: float
+    sequence: int
+    is_settled: bool
+    healing_attempts: int
+    decisions: int
+    overrides: int
+    automatic_decisions: int
+    is_successful: bool
+    counts_for_rung: bool
+    view: RunView
+
+
+@dataclass(frozen=True)
+class Counters:
+    """First readiness figures of one workflow, over the runs that count for a rung."""
+
+    runs: int
+    successful_runs: int
+    decisions: int
+    overrides: int
+    healing_attempts: int
+
+
+class Projection:
+    """The rows in one database; calls are short and may come from any thread.
+
+    Raises:  DatabaseUnusable when the URL, its driver or the server behind it is no good.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._engine = _open(url)
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    def put_runs(self, rows: Iterable[RunRow], *, position: int) -> None:
+        """Rows and position in one transaction; neither ever goes back."""
+        with self._engine.begin() as connection:
+            _put(connection, rows)
+            _move(connection, position)
+
+    def rebuild(self, rows: Iterable[RunRow], *, position: int) -> None:
+        """Nothing but these rows and this position, in one transaction."""
+        with self._engine.begin() as connection:
+            connection.execute(delete(_RUNS))
+            connection.execute(delete(_POSITION))
+            _put(connection, rows)
+            _move(connection, position)
+
+    def position(self) -> int:
+        """Sequence of the last fact taken in, 0 for none."""
+        with self._engine.connect() as connection:
+            return _position(connection)
+
+    def runs(self, limit: int, repository: str | None = None) -> list[RunRow]:
+        """The runs that began last, newest first; of one repository where given."""
+        wanted = select(_RUNS).order_by(_RUNS.c.started_at.desc(), _RUNS.c.run).limit(max(limit, 0))
+        if repository is not None:
+            wanted = wanted.where(_RUNS.c.repository == repository)
+        with self._engine.connect() as connection:
+            return [_row(found) for found in connection.execute(wanted)]
+
+    def all_runs(self) -> list[RunRow]:
+        """Every row, by name."""
+        with self._engine.connect() as connection:
+            return [_row(found) for found in connection.execute(select(_RUNS).order_by(_RUNS.c.run))]
+
+    def run_by_prefix(self, prefix: str) -> RunRow:
+        """The one run whose name is, or begins with, `prefix`.
+
+        Raises:  NotFound, Ambiguous with a sentence.
+        """
+        if not prefix:
+            raise NotFound("name a run by its id or the beginning of it")
+        begins = _RUNS.c.run.startswith(prefix, autoescape=True)
+        wanted = select(_RUNS).where(begins).order_by(_RUNS.c.run).limit(CANDIDATES_SHOWN + 1)
+        with self._engine.connect() as connection:
+            found = [_row(row) for row in connection.execute(wanted)]
+        return _the_one(prefix, found)
+
+    def unsettled_runs(self) -> list[str]:
+        """Names of the runs about which something may still be owed."""
+        wanted = select(_RUNS.c.run).where(~_RUNS.c.is_settled).order_by(_RUNS.c.run)
+        with self._engine.connect() as connection:
+            return list(connection.scalars(wanted))
+
+    def counters(self, workflow: str) -> Counters:
+        """Sums over the workflow's runs that count for a rung; all 0 for a workflow without any."""
+        sums = (_RUNS.c.decisions, _RUNS.c.overrides, _RUNS.c.healing_attempts)
+        wanted = select(
+            func.count(),
+            func.count().filter(_RUNS.c.is_successful),
+            *(func.coalesce(func.sum(column), 0) for column in sums),
+        ).where(_RUNS.c.workflow == workflow, _RUNS.c.counts_for_rung)
+        with self._engine.connect() as connection:
+            return Counters(*(int(figure) for figure in connection.execute(wanted).one()))
+
+    def dump(self) -> bytes:
+        """All rows as canonical bytes, without the position."""
+        return dump(self.all_runs())
+
+
+def dump(rows: Iterable[RunRow]) -> bytes:
+    """Rows as bytes that are equal exactly when the rows are, in whatever order they come."""
+    return "".join(f"{json.dumps(_values(row))}\n" for row in sorted(rows, key=lambda row: row.run)).encode()
+
+
+def _the_one(prefix: str, found: list[RunRow]) -> RunRow:
+    if not found:
+        raise NotFound(f"there is no run {prefix}")
+    if len(found) == 1 or found[0].run == prefix:
+        return found[0]
+    named = ", ".join(row.run for row in found[:CANDIDATES_SHOWN])
+    more = " and others" if len(found) > CANDIDATES_SHOWN else ""
+    raise Ambiguous(f"{prefix} may be any of {named}{more}; give more of the name")
+
+
+def _values(row: RunRow) -> dict[str, Any]:
+    fields = {name: value for name, value in vars(row).items() if name != "view"}
+    return {**fields, "view": row.view.model_dump_json()}
+
+
+def _row(found: Any) -> RunRow:
+    values = dict(found._mapping)  # noqa: SLF001 - the public name of a row's mapping begins so
+    return RunRow(**{**values, "view": RunView.model_validate_json(values["view"])})
+
+
+def _put(connection: Connection, rows: Iterable[RunRow]) -> None:
+    if values := [_values(row) for row in rows]:
+        statement = _insert(connection)(_RUNS)
+        fresh = {column.name: statement.excluded[column.name] for column in _RUNS.c if column.name != "run"}
+        is_newer = _RUNS.c.sequence <= statement.excluded.sequence
+        put = statement.on_conflict_do_update(index_elements=[_RUNS.c.run], set_=fresh, where=is_newer)
+        connection.execute(put, values)
+
+
+def _move(connection: Connection, position: int) -> None:
+    statement = _insert(connection)(_POSITION).values(name=NAME, sequence=position)
+    is_newer = _POSITION.c.sequence < statement.excluded.sequence
+    fresh = {"sequence": statement.excluded.sequence}
+    connection.execute(statement.on_conflict_do_update(index_elements=[_POSITION.c.name], set_=fresh, where=is_newer))
+
+
+def _position(connection: Connection) -> int:
+    return connection.scalar(select(_POSITION.c.sequence).where(_POSITION.c.name == NAME)) or 0
+
+
+def _insert(connection: Connection) -> Any:
+    """The one statement that the two databases spell alike but SQLAlchemy keeps in two places."""
+    return postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+
+
+# -- opening ------------------------------------------------------------------
+
+
+class _Damaged(Exception):
+    """What the check of an SQLite file says."""
+
+
+def _open(url: str) -> Engine:
+    try:
+        parsed = make_url(url)
+        return _open_file(parsed) if parsed.get_backend_name() == "sqlite" else _open_server(parsed)
+    except (SQLAlchemyError, ImportError, OSError, ValueError) as error:
+        raise DatabaseUnusable(f"the database {_shown(url)} cannot be used: {_said(error)}") from error
+
+
+def _open_server(url: URL) -> Engine:
+    if url.get_backend_name() != "postgresql":
+        raise DatabaseUnusable(f"{url.get_backend_name()} is not supported; name an SQLite or a PostgreSQL database")
+    return _prepared(create_engine(url, pool_pre_ping=True))
+
+
+def _open_file(url: URL) -> Engine:
+    """An SQLite file, made with its directory where missing; a damaged one is set aside and made anew."""
+    if url.database in (None, "", ":memory:"):
+        raise DatabaseUnusable("a database in memory is not shared between threads; name a file")
+    path = Path(str(url.database))
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    try:
+        return _prepared(_file_engine(url))
+    except (DatabaseError, _Damaged) as error:
+        if not _is_damage(error):
+            raise
+        _set_aside(path, _said(error))
+        return _prepared(_file_engine(url))
+
+
+def _file_engine(url: URL) -> Engine:
+    engine = create_engine(url)
+
+    @event.listens_for(engine, "connect")
+    def configure(connection: sqlite3.Connection, _: object) -> None:
+        for pragma in (f"busy_timeout = {BUSY_TIMEOUT_MS}", "journal_mode = WAL", "synchronous = NORMAL"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    return engine
+
+
+def _is_damage(error: Exception) -> bool:
+    name = str(getattr(getattr(error, "orig", None), "sqlite_errorname", ""))
+    return isinstance(error, _Damaged) or name.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT"))
+
+
+def _set_aside(path: Path, reason: str) -> None:
+    """The file is kept under another name, for it might be somebody's own and named by mistake."""
+    aside = path.with_name(f"{path.name}.damaged")
+    path.replace(aside)
+    for tail in ("-wal", "-shm"):
+        path.with_name(path.name + tail).unlink(missing_ok=True)
+    logger.warning("the projection in %s is damaged (%s); set aside as %s and begun again", path, reason, aside.name)
+
+
+def _prepared(engine: Engine) -> Engine:
+    """The engine with all tables there, in today's shape."""
+    try:
+        with engine.begin() as connection:
+            if connection.dialect.name == "sqlite":
+                _lock_and_check(connection)
+            _begin_again_unless_todays(connection)
+    except BaseException:
+        engine.dispose()
+        raise
+    return engine
+
+
+def _lock_and_check(connection: Connection) -> None:
+    """Of two processes that open the file at once, the second waits until the tables are there."""
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    said = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()
+    if said != "ok":
+        raise _Damaged(str(said))
+
+
+def _begin_again_unless_todays(connection: Connection) -> None:
+    if (found := _shape(connection)) == _TODAY:
+        return
+    if found.tables:
+        logger.warning("the projection was made by another version (%s, here %s); begun again", found.version, SCHEMA)
+    _METADATA.drop_all(connection)
+    _METADATA.create_all(connection)
+    connection.execute(insert(_SCHEMA).values(version=SCHEMA))
+
+
+class _Shape(NamedTuple):
+    """The version that the tables say they have, and the columns that they do have."""
+
+    version: int | None
+    tables: dict[str, frozenset[str]]
+
+
+_TODAY: Final = _Shape(
+    SCHEMA, {table.name: frozenset(column.name for column in table.c) for table in _METADATA.tables.values()}
+)
+
+
+def _shape(connection: Connection) -> _Shape:
+    inspector = inspect(connection)
+    tables = {
+        name: frozenset(column["name"] for column in inspector.get_columns(name))
+        for name in _TODAY.tables
+        if inspector.has_table(name)
+    }
+    has_version = tables.get(_SCHEMA.name) == _TODAY.tables[_SCHEMA.name]
+    return _Shape(connection.scalar(select(func.max(_SCHEMA.c.version))) if has_version else None, tables)
+
+
+def _shown(url: str) -> str:
+    """The URL without its password, also where it cannot be parsed."""
+    try:
+        return make_url(url).render_as_string(hide_password=True)
+    except (SQLAlchemyError, ValueError):
+        return "named by the URL"
+
+
+def _said(error: BaseException) -> str:
+    """The reason itself, on one line, without the statement and the links that SQLAlchemy adds."""
+    return " ".join(str(getattr(error, "orig", None) or error).split())

@@ -1,0 +1,146 @@
+"""Replay: every row made again from the log alone, and held against what the live projection has.
+
+A row is a pure function of its run's history, here as in the live projection. The two are compared
+as of what the live one had taken in: a row may be ahead of the position, never behind it.
+"""
+
+import asyncio
+import logging
+import time
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from libs.contracts.facts import ChangeReverted, DecisionRecorded, RollbackOrdered, RunFact
+from libs.contracts.history import History, Unread
+from libs.contracts.wire import Recorded
+from libs.runtime.log import Log
+from services.gatekeeper.projection import Projection, RunRow, dump
+from services.gatekeeper.run import Run, fold
+from services.gatekeeper.views import view
+
+logger = logging.getLogger("rung")
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """What a replay read and made; `was_same` says whether the live projection had said the same."""
+
+    facts: int
+    runs: int
+    seconds: float
+    was_same: bool
+
+
+async def replay(log: Log, projection: Projection) -> Replayed:
+    """Make the projection again from the whole log.
+
+    Rows that were put while this ran are neither lost nor set back: where the log has moved on
+    meanwhile, it is read once more.
+
+    Raises:  LogUnavailable.
+    """
+    begun = time.monotonic()
+    live = await asyncio.to_thread(_live, projection)
+    whole = await log.read(">")
+    rows = await asyncio.to_thread(rows_of, whole)
+    was_same = await asyncio.to_thread(live.agrees_with, whole, rows)
+    await asyncio.to_thread(projection.rebuild, rows, position=whole.head)
+    if await log.head(">") > whole.head:
+        later = await log.read(">")
+        await asyncio.to_thread(projection.put_runs, rows_of(later), position=later.head)
+    return Replayed(len(whole.facts), len(rows), round(time.monotonic() - begun, 3), was_same)
+
+
+@dataclass(frozen=True)
+class Live:
+    """What the live projection says: its position, and rows that are as new or newer."""
+
+    position: int
+    rows: tuple[RunRow, ...]
+
+    def agrees_with(self, whole: History, rows: Iterable[RunRow]) -> bool:
+        """Whether the log, up to what was taken in, makes these very rows and no other; `rows` is what all of it makes."""
+        made = {row.run: row for row in rows}
+        seen = {row.run: row.sequence for row in self.rows}
+        expected = []
+        for run, history in by_run(whole).items():
+            upto = max(self.position, seen.get(run, 0))
+            row = made.get(run) if history.head <= upto else row_of(_until(history, upto))
+            expected += [row] if row else []
+        return dump(expected) == dump(self.rows)
+
+
+def _live(projection: Projection) -> Live:
+    position = projection.position()
+    return Live(position, tuple(projection.all_runs()))
+
+
+def _until(history: History, sequence: int) -> History:
+    return History(
+        tuple(recorded for recorded in history.facts if recorded.sequence <= sequence),
+        tuple(unread for unread in history.unread if unread.sequence <= sequence),
+    )
+
+
+def rows_of(whole: History) -> list[RunRow]:
+    """The rows of all runs in the log; a run whose beginning cannot be read has none, which is said."""
+    rows = []
+    for run, history in by_run(whole).items():
+        if (row := row_of(history)) is not None:
+            rows.append(row)
+        else:
+            logger.warning("run %s has no row: the fact that began it is missing or cannot be read", run)
+    return rows
+
+
+def by_run(whole: History) -> dict[str, History]:
+    """The history of each run in the log, by name; facts about anything else are left out."""
+    facts: dict[str, list[Recorded]] = defaultdict(list)
+    unread: dict[str, list[Unread]] = defaultdict(list)
+    for recorded in whole.facts:
+        if isinstance(recorded.fact, RunFact):
+            facts[recorded.fact.run].append(recorded)
+    for message in whole.unread:
+        stream, _, tail = message.subject.partition(".")
+        if stream == RunFact.stream:
+            unread[tail.partition(".")[0]].append(message)
+    return {run: History(tuple(facts[run]), tuple(unread[run])) for run in sorted({*facts, *unread})}
+
+
+def row_of(history: History) -> RunRow | None:
+    """The row of a run as of its whole history; `None` while it has not begun."""
+    run = fold(history.facts, [unread.sequence for unread in history.unread])
+    if run.started is None:
+        return None
+    told = view(run)
+    decisions = [decision for decision in run.decisions.values() if isinstance(decision, DecisionRecorded)]
+    by_people = [decision for decision in decisions if not decision.automatic]
+    return RunRow(
+        run=run.run,
+        workflow=told.workflow,
+        repository=told.repository,
+        issue=told.issue,
+        title=told.title,
+        outcome=told.outcome,
+        stage=str(told.stage),
+        level=str(told.level),
+        level_in_force=str(told.level_in_force) if told.level_in_force else None,
+        started_at=told.started_at,
+        moved_at=told.moved_at,
+        sequence=history.head,
+        is_settled=run.is_settled,
+        healing_attempts=sum(record.attempt > 1 for record in run.attempts),
+        decisions=len(by_people),
+        overrides=sum(decision.is_override for decision in by_people),
+        automatic_decisions=len(decisions) - len(by_people),
+        is_successful=_is_successful(run, history),
+        counts_for_rung=len(by_people) == len(decisions) and any(record.judged for record in run.attempts),
+        view=told,
+    )
+
+
+def _is_successful(run: Run, history: History) -> bool:
+    """Merged, watched to the end, and neither reverted nor ordered to be."""
+    is_rolled_back = any(isinstance(recorded.fact, ChangeReverted | RollbackOrdered) for recorded in history.facts)
+    return run.merged is not None and run.watched is not None and not is_rolled_back
