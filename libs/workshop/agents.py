@@ -47,6 +47,7 @@ ARGUMENT_BYTES_MAX: Final = 120 * 2**10
 
 TARGETS_MAX: Final = 1000
 TARGET_LENGTH_MAX: Final = 1000
+REPAIR_BUDGET_S_MAX: Final = 120.0
 NOTHING_LEFT: Final = 3
 """Exit code by which what runs after an agent says that there was nothing to commit."""
 
@@ -183,7 +184,7 @@ async def work(
     finished = await sandbox.run(
         argv,
         mounts=_mounts(driver, job),
-        env=_environment(driver, job),
+        env=_environment(driver, job, limits),
         stdin=prompt.encode("utf-8", "replace") if driver.takes_stdin else b"",
         limits=limits,
         on_output=on_output,
@@ -243,14 +244,18 @@ def _mounts(driver: Driver, job: Job) -> list[Mount]:
     return mounts + [Mount(tool, _place(tool)) for tool in _shown(driver, job)]
 
 
-def _environment(driver: Driver, job: Job) -> dict[str, str]:
-    shared = {
+def _environment(driver: Driver, job: Job, limits: Limits) -> dict[str, str]:
+    """What an agent is told; `repair` also how long it may search, so that it declines instead of being cut off."""
+    env = {
         "RUNG_PHASE": job.phase.value,
         "RUNG_ATTEMPT": str(job.attempt),
         "RUNG_IN": INPUTS,
         "RUNG_OUT": OUTPUTS,
     }
-    return {**shared, "PYTHONPATH": REPAIR_PLACE} if driver.kind == "repair" else shared
+    if driver.kind == "repair":
+        budget_s = min(REPAIR_BUDGET_S_MAX, limits.wall_s / 2)
+        env |= {"PYTHONPATH": REPAIR_PLACE, "RUNG_REPAIR_BUDGET_S": f"{budget_s:.0f}"}
+    return env
 
 
 def _report(job: Job, finished: Finished) -> AgentReport:

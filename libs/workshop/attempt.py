@@ -15,7 +15,7 @@ from pathlib import Path
 from libs.contracts.facts import PhaseRequested, RunStarted
 from libs.contracts.failures import WorkFailed
 from libs.contracts.words import Phase
-from libs.workshop.agents import AgentReport, DriverRefused, parse_driver, work
+from libs.workshop.agents import AgentReport, DriverRefused, host_files, parse_driver, work
 from libs.workshop.git import GitError, Quarantine, leave_argv
 from libs.workshop.prompts import TemplateRefused, render
 from libs.workshop.sandbox import Limits, Sandbox, SandboxUnavailable
@@ -50,6 +50,9 @@ async def attempt(
     """
     try:
         driver = parse_driver(request.agent)
+        is_operators = started.agent_by == "operator"
+        if driver.program is not None and not is_operators:
+            raise WorkFailed("agent_refused", "only the operator may name a program of this machine as the agent")
         prompt = render(request.phase, variables, await _template(quarantine, started, request))
         with workspace(scratch) as room:
             clone = room / "clone"
@@ -67,6 +70,7 @@ async def attempt(
                 scratch=room / "agent",
                 limits=Limits(wall_s=request.deadline_s * 0.9),
                 after=leave_argv(request.commit) if can_write else None,
+                tools=host_files(driver) if is_operators else (),
                 on_output=on_output,
             )
             return await _taken(request, report, quarantine, room)

@@ -136,8 +136,8 @@ class Stay:
 
     async def _live(self) -> None:
         out, err = self._process.stdout, self._process.stderr
-        assert out is not None  # noqa: S101 - started with pipes
-        assert err is not None  # noqa: S101 - started with pipes
+        assert out is not None
+        assert err is not None
         await asyncio.gather(self._pump(out, self._stdout), self._pump(err, self._stderr), self._process.wait())
 
     async def _pump(self, stream: asyncio.StreamReader, kept: Kept) -> None:
@@ -164,7 +164,7 @@ class Stay:
 
     async def _talk(self, speech: bytes | Dialogue) -> None:
         stdin = self._process.stdin
-        assert stdin is not None  # noqa: S101 - started with pipes
+        assert stdin is not None
         with suppress(BrokenPipeError, ConnectionResetError):  # the command need not listen to the end
             if isinstance(speech, bytes):
                 stdin.write(speech)

@@ -22,7 +22,7 @@ from libs.contracts.evidence import (
 )
 from libs.workshop.evidence import suite
 from libs.workshop.evidence.coverage_reports import FileCoverage, coverage_evidence, merge_coverage, read_coverage
-from libs.workshop.evidence.endings import ending_problem, needs_plain_options, run_problems
+from libs.workshop.evidence.endings import contradictions, ending_problem, needs_plain_options, stopped_problems
 from libs.workshop.evidence.junit import read_junit
 from libs.workshop.evidence.paths import is_test_file
 from libs.workshop.evidence.reading import (
@@ -146,8 +146,10 @@ async def run_tests(
     gathered.bytes_by_name["test.log"] = b"".join(finished.stdout + finished.stderr for _, finished in ended)
     if reports.coverage and not gathered.coverage:
         gathered.note("coverage_missing", f"No coverage report was written at {', '.join(reports.coverage)}.")
-    problems = [*gathered.problems, *run_problems(ended, gathered.cases, has_report=gathered.has_junit)]
     is_readable = gathered.has_junit and not gathered.is_junit_broken
+    problems = [*gathered.problems, *stopped_problems(ended, gathered.cases)]
+    if not problems:
+        problems.extend(contradictions(ended, gathered.cases, has_report=gathered.has_junit))
     return TestRun(
         tests=_test_evidence(gathered.cases, ended, targets) if is_readable else None,
         coverage=_coverage(gathered, changed),

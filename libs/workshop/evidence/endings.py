@@ -10,6 +10,9 @@ from libs.workshop.sandbox import Ended, Finished
 
 COMMAND_NOT_EXECUTABLE = 126
 COMMAND_NOT_FOUND = 127
+TAIL_BYTES = 2**16
+"""As much of the end of an output as a cause is looked for in."""
+
 KILLED = range(129, 193)
 
 PYTEST_FAILED = 1
@@ -45,21 +48,22 @@ def ending_problem(step: Step, finished: Finished) -> Problem | None:
     return None
 
 
-def run_problems(
-    ended: Sequence[tuple[Step, Finished]], cases: Sequence[TestCase], *, has_report: bool
-) -> Iterator[Problem]:
-    """Everything that keeps a run from being believed."""
-    stopped = [problem for step, finished in ended if (problem := ending_problem(step, finished)) is not None]
-    yield from stopped
-    collection = [problem for case in cases if (problem := _collection_problem(case)) is not None]
-    yield from collection
-    if not stopped and not collection:
-        yield from _disagreement(ended, cases, has_report=has_report)
+def stopped_problems(ended: Sequence[tuple[Step, Finished]], cases: Sequence[TestCase]) -> Iterator[Problem]:
+    """Commands that did not run to their end, and modules of which no test ran."""
+    for step, finished in ended:
+        problem = ending_problem(step, finished)
+        if problem is not None:
+            yield problem
+    for case in cases:
+        problem = _collection_problem(case)
+        if problem is not None:
+            yield problem
 
 
-def _disagreement(
+def contradictions(
     ended: Sequence[tuple[Step, Finished]], cases: Sequence[TestCase], *, has_report: bool
 ) -> Iterator[Problem]:
+    """Where a run's end and its report do not agree, or there is nothing to agree on."""
     step, finished = next((one for one in ended if one[1].exit_code != 0), ended[-1])
     if not has_report:
         yield _without_report(step, finished)
@@ -107,11 +111,13 @@ def _collection_failed(module: str, output: str) -> Problem:
 def last_line(finished: Finished) -> str:
     """The last thing that was said, on stderr rather than on stdout."""
     for stream in (finished.stderr, finished.stdout):
-        lines = [line.strip() for line in plain(stream.decode("utf-8", "replace")).splitlines() if line.strip()]
+        lines = [
+            line.strip() for line in plain(stream[-TAIL_BYTES:].decode("utf-8", "replace")).splitlines() if line.strip()
+        ]
         if lines:
             return plain(lines[-1], 300)
     return "it said nothing"
 
 
 def _text(finished: Finished) -> str:
-    return plain((finished.stdout + finished.stderr).decode("utf-8", "replace"))
+    return plain((finished.stdout[-TAIL_BYTES:] + finished.stderr[-TAIL_BYTES:]).decode("utf-8", "replace"))

@@ -143,10 +143,10 @@ def _children(element: Element) -> dict[str, Element]:
 
 def _message(trouble: Element) -> str:
     """The short message, then as much of the end of the long one as there is room for: the cause stands last."""
-    short = plain(trouble.get("message", "")).strip()
-    long = plain("".join(trouble.itertext())).strip()
+    short = plain(trouble.get("message", ""), MESSAGE_LENGTH_MAX).strip()
+    long = plain("".join(trouble.itertext()).strip()[-4 * MESSAGE_LENGTH_MAX :]).strip()
     if not long or long == short:
-        return plain(short, MESSAGE_LENGTH_MAX)
+        return short
     short = plain(short, MESSAGE_LENGTH_MAX // 3)
     room = MESSAGE_LENGTH_MAX - len(short) - 2
     return f"{short}\n{long if len(long) <= room else '…' + long[-room:]}".strip()

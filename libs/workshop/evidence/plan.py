@@ -129,8 +129,7 @@ def _means_a_file(candidate: _Named) -> bool:
 def _terms_in(plan: str, issue: str) -> tuple[str, ...]:
     """The issue's significant words that the plan uses too, in the issue's order."""
     spoken = _by_stem(_words(plan))
-    terms = dict.fromkeys(word for word in _words(issue) if _is_significant(word))
-    wanted = terms or dict.fromkeys(_words(issue))
+    wanted = _significant(issue, 4) or _significant(issue, 3)
     return tuple(term for term in wanted if _is_spoken(term, spoken))[:TERMS_MAX]
 
 
@@ -151,8 +150,14 @@ def _is_inflection(one: str, other: str) -> bool:
     return len(shorter) >= STEM_LENGTH_MIN and longer.startswith(shorter) and len(longer) - len(shorter) <= ENDING_MAX
 
 
-def _is_significant(word: str) -> bool:
-    return (len(word) > 3 or "_" in word or bool(_UNSPACED.match(word))) and word not in STOPWORDS
+def _significant(issue: str, length_min: int) -> dict[str, None]:
+    """Words that could tell this issue from another, each once, in order."""
+    return dict.fromkeys(word for word in _words(issue) if _is_significant(word, length_min))
+
+
+def _is_significant(word: str, length_min: int) -> bool:
+    is_long = len(word) >= length_min or "_" in word or _UNSPACED.match(word) is not None
+    return is_long and word not in STOPWORDS
 
 
 def _words(text: str) -> Iterator[str]:
@@ -170,5 +175,5 @@ def _words(text: str) -> Iterator[str]:
 
 def _has_substance(text: str) -> bool:
     """Whether anything but headings and comments is said."""
-    said = re.sub(r"<!--.*?-->", " ", text, flags=re.DOTALL)
+    said = re.sub(r"<!--.*?(?:-->|\Z)", " ", text, flags=re.DOTALL)
     return any(char.isalnum() for line in said.splitlines() if not line.lstrip().startswith("#") for char in line)

@@ -74,9 +74,10 @@ def local_name(element: Element) -> str:
 
 def plain(text: str, length_max: int | None = None) -> str:
     """Text fit for a terminal and a fact: no escapes, control or direction marks, `length_max` characters at most."""
-    without_escapes = _ESCAPE_SEQUENCE.sub("", text.replace("\r\n", "\n"))
+    looked_at = text if length_max is None else text[: length_max * 4]
+    without_escapes = _ESCAPE_SEQUENCE.sub("", looked_at.replace("\r\n", "\n"))
     kept = "".join(char for char in without_escapes if char in "\n\t" or unicodedata.category(char) not in _UNPRINTABLE)
-    if length_max is not None and len(kept) > length_max:
+    if length_max is not None and (len(kept) > length_max or len(looked_at) < len(text)):
         return kept[: max(length_max - 1, 0)] + "…"
     return kept
 

@@ -4,12 +4,13 @@ import ast
 import re
 from collections.abc import Iterator
 
-from .operators import grouped, is_number
+from .operators import bare_span, grouped, is_number
 from .site import FORMATTED_STRINGS_HAVE_POSITIONS, Site
 from .source import Edit
 
 STRING_NEIGHBOURS = ((" ", ""), ("", " "), ("_", "-"), ("-", "_"), (",", ", "), (", ", ","), ("\n", ""), (".", ""))
 REGEX_NEIGHBOURS = (("+", "*"), ("*", "+"), ("$", ""), ("^", ""), ("?", ""), ("\\d", "\\w"), ("\\w", "\\S"), (".", "\\."))
+LOOSE = (ast.Return, ast.Assign, ast.Slice, ast.Subscript, ast.Call, ast.keyword, ast.Compare)
 CODES = "YmdHMSyIjpbBaAeEfgGsdrxXobcn"
 
 
@@ -48,7 +49,18 @@ def numbers(site: Site, node: ast.Constant) -> Iterator[Edit]:
     seen = {repr(item): 0.35 for item in site.module.constants if isinstance(item, int | float)}
     hinted = {item: 0.45 for item in site.hints.literals if re.match(r"-?[\d.]+$", item)}
     unique = {**seen, **far, **hinted, **near}
-    yield from literal(site, node, {text: prior for text, prior in unique.items() if text != repr(value)})
+    useless = {repr(value)} | neutral(parent)
+    yield from literal(site, node, {text: prior for text, prior in unique.items() if text not in useless})
+
+
+def neutral(parent: ast.AST | None) -> set[str]:
+    """Numbers that would make an operation do nothing: such an edit should drop the operation instead."""
+    match parent:
+        case ast.BinOp(op=ast.Add() | ast.Sub()):
+            return {"0", "-1", "-2"}
+        case ast.BinOp(op=ast.Mult() | ast.Div() | ast.FloorDiv() | ast.Pow()):
+            return {"1"}
+    return set()
 
 
 def strings(site: Site, node: ast.Constant, value: str) -> Iterator[Edit]:
@@ -103,34 +115,30 @@ def formatted(node: ast.expr, site: Site) -> Iterator[Edit]:
                 yield Edit(start + place.start(), start + place.end(), name, 0.4, "name")
 
 
-def shifted(site: Site, node: ast.expr) -> dict[str, str]:
-    """A value one more and one less, folded into a `+ 1` or `- 1` that is already there."""
-    text = site.source.segment(node)
-    parent = site.source.parents.get(node)
-    loose = isinstance(parent, ast.Return | ast.Assign | ast.Slice | ast.Subscript | ast.Call | ast.keyword | ast.Compare)
-    match node:
-        case ast.BinOp(left=left, op=ast.Add() | ast.Sub() as operation, right=ast.Constant(value=int(amount))):
-            amount = amount if isinstance(operation, ast.Add) else -amount
-            base = site.source.segment(left)
-            return {_sum(base, amount + 1): "+", _sum(base, amount - 1): "-"}
-        case ast.Compare() | ast.BoolOp() | ast.IfExp() | ast.Lambda():
-            text = f"({text})"
-    texts = (f"{text} + 1", f"{text} - 1")
-    return {item if loose else f"({item})": sign for item, sign in zip(texts, "+-", strict=True)}
-
-
-def _sum(base: str, amount: int) -> str:
-    if amount == 0:
-        return base
-    return f"{base} {'+' if amount > 0 else '-'} {abs(amount)}"
-
-
 def off_by_one(node: ast.expr, site: Site) -> Iterator[Edit]:
     """One more and one less, where numbers are: indices, bounds, comparisons, returned and assigned values."""
     prior = chance_of_shift(node, site)
-    if prior:
-        for text in shifted(site, node):
-            yield Edit(*site.source.span(node), text, prior, "off by one")
+    if not prior:
+        return
+    match node:
+        case ast.BinOp(left=left, op=ast.Add() | ast.Sub() as operation, right=ast.Constant(value=int(amount))):
+            amount = amount if isinstance(operation, ast.Add) else -amount
+            for step in (1, -1):
+                yield resummed(site, node, left, amount + step, prior)
+        case _:
+            text = site.source.segment(node)
+            parent = site.source.parents.get(node)
+            form = "{}" if isinstance(parent, LOOSE) else "({})"
+            for sign in "+-":
+                yield Edit(*site.source.span(node), form.format(f"{text} {sign} 1"), prior, "off by one")
+
+
+def resummed(site: Site, node: ast.expr, left: ast.expr, amount: int, prior: float) -> Edit:
+    """`x + 1` with another amount, and without any if that is 0."""
+    base = site.source.segment(left)
+    if amount == 0:
+        return Edit(*bare_span(site, node, left), base, max(prior, 0.55), "off by one")
+    return Edit(*site.source.span(node), f"{base} {'+' if amount > 0 else '-'} {abs(amount)}", prior, "off by one")
 
 
 def chance_of_shift(node: ast.expr, site: Site) -> float:

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from .site import Site
 from .source import Edit, Source
 
-
 SPELLING: dict[type[ast.AST], str] = {
     ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">=", ast.Eq: "==", ast.NotEq: "!=",
     ast.In: "in", ast.NotIn: "not in", ast.Is: "is", ast.IsNot: "is not",
@@ -15,6 +14,8 @@ SPELLING: dict[type[ast.AST], str] = {
     ast.BitAnd: "&", ast.BitOr: "|", ast.BitXor: "^", ast.LShift: "<<", ast.RShift: ">>",
     ast.And: "and", ast.Or: "or", ast.MatMult: "@",
 }  # fmt: skip
+
+TIGHT = (ast.Name, ast.Constant, ast.Call, ast.Attribute, ast.Subscript, ast.List, ast.Dict, ast.Set)
 
 COMPARISONS: dict[str, dict[str, float]] = {
     "<": {"<=": 1.0, ">": 0.75, ">=": 0.6, "!=": 0.5, "==": 0.35},
@@ -93,8 +94,17 @@ def arithmetic(node: ast.expr, site: Site) -> Iterator[Edit]:
     yield from swap_operator(site, node.left, node.right, name, ARITHMETIC[name])
     yield from exchange(site, node.left, node.right, 0.5 if name in {"-", "/", "//", "%", "**", "<<", ">>"} else 0.2)
     for kept in (node.left, node.right):
-        yield Edit(*site.source.span(node), grouped(site, kept), 0.4, "drop operand")
+        yield Edit(*bare_span(site, node, kept), grouped(site, kept), 0.4, "drop operand")
     yield from regroup(node, site)
+
+
+def bare_span(site: Site, node: ast.expr, replacement: ast.expr) -> tuple[int, int]:
+    """The node's span, with the parentheses around it if what replaces it no longer needs them."""
+    start, end = site.source.span(node)
+    text = site.source.text
+    around = text[start - 1 : start] == "(" and text[end : end + 1] == ")"
+    is_call = bool(re.search(r"[\w\])]\s*$", text[: start - 1][-20:])) and not re.search(r"\b(return|in|not|and|or|if|else)\s*$", text[: start - 1][-20:])
+    return (start - 1, end + 1) if around and not is_call and isinstance(replacement, TIGHT) else (start, end)
 
 
 def is_number(node: ast.expr) -> bool:
@@ -104,8 +114,7 @@ def is_number(node: ast.expr) -> bool:
 def grouped(site: Site, node: ast.expr) -> str:
     """Source text of a node, in parentheses unless it binds as tightly as a name."""
     text = site.source.segment(node)
-    tight = ast.Name | ast.Constant | ast.Call | ast.Attribute | ast.Subscript | ast.List | ast.Dict | ast.Set
-    return text if isinstance(node, tight) or text.startswith("(") else f"({text})"
+    return text if isinstance(node, TIGHT) or text.startswith("(") else f"({text})"
 
 
 def regroup(node: ast.BinOp | ast.BoolOp, site: Site) -> Iterator[Edit]:

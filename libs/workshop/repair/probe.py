@@ -19,7 +19,8 @@ from typing import Any
 import coverage
 import pytest
 
-ROOT = Path(os.environ["RUNG_REPAIR_ROOT"])
+from .reach import ROOT, reach_repository
+
 OUT = Path(os.environ["RUNG_REPAIR_OUT"])
 TEST_LIMIT_S = float(os.environ.get("RUNG_REPAIR_TEST_LIMIT_S", "10"))
 TEXT_KEPT = 6000
@@ -30,13 +31,6 @@ class TestDidNotEndError(BaseException):
     """The alarm; not an `Exception`, so that the code under test does not catch it."""
 
     __test__ = False
-
-
-def reach_repository() -> None:
-    """The repository's own source wins over whatever is installed, also in processes that tests start."""
-    paths = os.environ["RUNG_REPAIR_PATHS"].split(os.pathsep)
-    sys.path[:0] = [path for path in paths if path not in sys.path]
-    os.environ["PYTHONPATH"] = os.pathsep.join([*paths, os.environ.get("PYTHONPATH", "")])
 
 
 def measure() -> coverage.Coverage | None:
@@ -174,6 +168,8 @@ def pytest_collectreport(report: pytest.CollectReport) -> None:
 def pytest_collection_finish(session: pytest.Session) -> None:
     notes.order = [item.nodeid for item in session.items]
     for item in session.items:
+        if type(item).__name__ == "DoctestItem":
+            continue  # its file is source, not a test
         with contextlib.suppress(ValueError):
             notes.files[item.nodeid] = item.path.relative_to(ROOT).as_posix()
 

@@ -1,0 +1,4 @@
+"""x."""
+from .inputs import Inputs
+def document(inputs: Inputs) -> None:
+    """x."""
