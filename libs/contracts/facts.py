@@ -143,7 +143,10 @@ class IssueClosed(IssueFact):
 
 
 class RunStarted(RunFact):
-    """A run began for one issue revision under one policy; the level here is the configured one."""
+    """A run began for one issue revision under one policy; the level here is the configured one.
+
+    An agent that the operator named works on all phases, and may be a program of the machine.
+    """
 
     type = "run.started"
     issue: Token
@@ -160,6 +163,7 @@ class RunStarted(RunFact):
     opened_by: str | None = None
     level: Level
     agent: str
+    agent_by: Literal["operator", "workflow"] = "workflow"
     phases: tuple[Phase, ...]
     policy: Policy
     policy_digest: Digest

@@ -113,6 +113,7 @@ class Rights:
     offers:  subject others may hear from it
     answers: subject of requests it serves
     queries: subject of requests it makes, answered by the gatekeeper
+    never:   subjects that `says` would allow and that are denied all the same
     """
 
     says: tuple[str, ...] = ()
@@ -121,6 +122,7 @@ class Rights:
     offers: tuple[str, ...] = ()
     answers: tuple[str, ...] = ()
     queries: tuple[str, ...] = ()
+    never: tuple[str, ...] = ()
 
 
 READS_FACTS: Final = ("DIRECT.GET.FACTS", "DIRECT.GET.FACTS.>")
@@ -175,7 +177,8 @@ def operator_rights() -> Rights:
 
 
 def tracker_rights(source: str) -> Rights:
-    return Rights(says=(f"intake.issue.{source}",))
+    """A tracker speaks for its own source, and in no case for a person at the command line or the monitor."""
+    return Rights(says=(f"intake.issue.{source}",), never=("intake.issue.cli", "intake.issue.monitor"))
 
 
 def ops_rights() -> Rights:
@@ -305,7 +308,10 @@ def _askers(subject: str, rights: Mapping[str, Rights]) -> list[str]:
 def _permissions(role: str, its: Rights) -> dict[str, Any]:
     heard = dict.fromkeys((f"{inbox(role)}.>", *(subject for subject, _ in its.hears), *its.answers))
     return {
-        "publish": {"allow": [*its.says, *(f"{API}.{call}" for call in its.asks), *its.offers, *its.queries]},
+        "publish": {
+            "allow": [*its.says, *(f"{API}.{call}" for call in its.asks), *its.offers, *its.queries],
+            **({"deny": list(its.never)} if its.never else {}),
+        },
         "subscribe": {"allow": list(heard)},
         **({"allow_responses": {"max": 1, "expires": "1m"}} if its.answers else {}),
     }

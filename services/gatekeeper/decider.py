@@ -128,6 +128,7 @@ def _start(run: str, issue: IssueOpened) -> RunStarted:
         opened_by=issue.opened_by,
         level=issue.level or policy.autonomy,
         agent=issue.agent or policy.agent or DEFAULT_AGENT,
+        agent_by="operator" if issue.agent else "workflow",
         phases=policy.route(issue.issue_type),
         policy=policy,
         policy_digest=issue.snapshot.policy_digest,
@@ -218,12 +219,17 @@ def request(run: Run, phase: Phase) -> PhaseRequested:
         attempt=run.attempts_of(phase) + 1,
         base=started.base,
         commit=run.commit or started.base,
-        agent=started.policy.phases[phase].agent or started.agent if phase in started.policy.phases else started.agent,
+        agent=_agent(started, phase),
         inputs=dict(run.artifacts),
         targets=run.targets,
         guidance=guided.guidance if guided else None,
         deadline_s=DEADLINE_S,
     )
+
+
+def _agent(started: RunStarted, phase: Phase) -> str:
+    own = None if started.agent_by == "operator" else started.policy.agent_for(phase)
+    return own or started.agent
 
 
 def _checkpoint(run: Run) -> CheckpointOpened:

@@ -3,17 +3,12 @@
 The log is the truth and this is a view of it that may be thrown away at any moment. A row is made
 from the whole history of its run, so it does not matter in which order rows are put: one made from
 an older history never replaces one made from a newer. The position, the last fact that was taken
-in, moves in the same transaction as the rows. Tables of another version are dropped, a damaged
-SQLite file is set aside, and in both cases the projection begins again at position 0.
+in, moves in the same transaction as the rows. How the database is opened is told in `database.py`.
 """
 
 import json
-import logging
-import os
-import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import (
@@ -22,34 +17,25 @@ from sqlalchemy import (
     Column,
     Connection,
     Double,
-    Engine,
     Integer,
     MetaData,
     String,
     Table,
     Text,
-    create_engine,
     delete,
-    event,
     func,
-    insert,
-    inspect,
     select,
 )
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import DatabaseError, SQLAlchemyError
 
 from libs.contracts.views import RunView
+from services.gatekeeper.database import open_database, stamped
 
 SCHEMA: Final = 1
 """Version of the tables below; any change to them or to what a row means makes a new one."""
 
 NAME: Final = "runs"
 CANDIDATES_SHOWN: Final = 5
-BUSY_TIMEOUT_MS: Final = 10_000
-
-logger = logging.getLogger("rung")
 
 _METADATA: Final = MetaData()
 _RUNS: Final = Table(
@@ -82,11 +68,7 @@ _POSITION: Final = Table(
     Column("name", String(32), primary_key=True),
     Column("sequence", BigInteger, nullable=False),
 )
-_SCHEMA: Final = Table("rung_schema", _METADATA, Column("version", Integer, primary_key=True, autoincrement=False))
-
-
-class DatabaseUnusable(Exception):
-    """The database cannot be opened as it is named; the message is one sentence for a person."""
+_SCHEMA: Final = stamped(_METADATA, "rung_schema", SCHEMA)
 
 
 class NotFound(LookupError):
@@ -143,6 +125,14 @@ class Counters:
     healing_attempts: int
 
 
+class Snapshot(NamedTuple):
+    """The position, and rows at least as new: the sequence of each, and all as canonical bytes."""
+
+    position: int
+    sequences: dict[str, int]
+    dump: bytes
+
+
 class Projection:
     """The rows in one database; calls are short and may come from any thread.
 
@@ -150,7 +140,7 @@ class Projection:
     """
 
     def __init__(self, url: str) -> None:
-        self._engine = _open(url)
+        self._engine = open_database(url, _SCHEMA)
 
     def close(self) -> None:
         self._engine.dispose()
@@ -182,11 +172,6 @@ class Projection:
         with self._engine.connect() as connection:
             return [_row(found) for found in connection.execute(wanted)]
 
-    def all_runs(self) -> list[RunRow]:
-        """Every row, by name."""
-        with self._engine.connect() as connection:
-            return [_row(found) for found in connection.execute(select(_RUNS).order_by(_RUNS.c.run))]
-
     def run_by_prefix(self, prefix: str) -> RunRow:
         """The one run whose name is, or begins with, `prefix`.
 
@@ -217,14 +202,25 @@ class Projection:
         with self._engine.connect() as connection:
             return Counters(*(int(figure) for figure in connection.execute(wanted).one()))
 
+    def snapshot(self) -> Snapshot:
+        """All that is stored, as it is stored: also rows that nothing here would have made."""
+        with self._engine.connect() as connection:
+            position = _position(connection)
+            stored = [dict(row) for row in connection.execute(select(_RUNS)).mappings()]
+        return Snapshot(position, {row["run"]: row["sequence"] for row in stored}, _canonical(stored))
+
     def dump(self) -> bytes:
         """All rows as canonical bytes, without the position."""
-        return dump(self.all_runs())
+        return self.snapshot().dump
 
 
 def dump(rows: Iterable[RunRow]) -> bytes:
     """Rows as bytes that are equal exactly when the rows are, in whatever order they come."""
-    return "".join(f"{json.dumps(_values(row))}\n" for row in sorted(rows, key=lambda row: row.run)).encode()
+    return _canonical(_values(row) for row in rows)
+
+
+def _canonical(stored: Iterable[Mapping[str, Any]]) -> bytes:
+    return "".join(sorted(json.dumps(row, sort_keys=True) + "\n" for row in stored)).encode()
 
 
 def _the_one(prefix: str, found: list[RunRow]) -> RunRow:
@@ -270,132 +266,3 @@ def _position(connection: Connection) -> int:
 def _insert(connection: Connection) -> Any:
     """The one statement that the two databases spell alike but SQLAlchemy keeps in two places."""
     return postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-
-
-# -- opening ------------------------------------------------------------------
-
-
-class _Damaged(Exception):
-    """What the check of an SQLite file says."""
-
-
-def _open(url: str) -> Engine:
-    try:
-        parsed = make_url(url)
-        return _open_file(parsed) if parsed.get_backend_name() == "sqlite" else _open_server(parsed)
-    except (SQLAlchemyError, ImportError, OSError, ValueError) as error:
-        raise DatabaseUnusable(f"the database {_shown(url)} cannot be used: {_said(error)}") from error
-
-
-def _open_server(url: URL) -> Engine:
-    if url.get_backend_name() != "postgresql":
-        raise DatabaseUnusable(f"{url.get_backend_name()} is not supported; name an SQLite or a PostgreSQL database")
-    return _prepared(create_engine(url, pool_pre_ping=True))
-
-
-def _open_file(url: URL) -> Engine:
-    """An SQLite file, made with its directory where missing; a damaged one is set aside and made anew."""
-    if url.database in (None, "", ":memory:"):
-        raise DatabaseUnusable("a database in memory is not shared between threads; name a file")
-    path = Path(str(url.database))
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-    try:
-        return _prepared(_file_engine(url))
-    except (DatabaseError, _Damaged) as error:
-        if not _is_damage(error):
-            raise
-        _set_aside(path, _said(error))
-        return _prepared(_file_engine(url))
-
-
-def _file_engine(url: URL) -> Engine:
-    engine = create_engine(url)
-
-    @event.listens_for(engine, "connect")
-    def configure(connection: sqlite3.Connection, _: object) -> None:
-        for pragma in (f"busy_timeout = {BUSY_TIMEOUT_MS}", "journal_mode = WAL", "synchronous = NORMAL"):
-            connection.execute(f"PRAGMA {pragma}")
-
-    return engine
-
-
-def _is_damage(error: Exception) -> bool:
-    name = str(getattr(getattr(error, "orig", None), "sqlite_errorname", ""))
-    return isinstance(error, _Damaged) or name.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT"))
-
-
-def _set_aside(path: Path, reason: str) -> None:
-    """The file is kept under another name, for it might be somebody's own and named by mistake."""
-    aside = path.with_name(f"{path.name}.damaged")
-    path.replace(aside)
-    for tail in ("-wal", "-shm"):
-        path.with_name(path.name + tail).unlink(missing_ok=True)
-    logger.warning("the projection in %s is damaged (%s); set aside as %s and begun again", path, reason, aside.name)
-
-
-def _prepared(engine: Engine) -> Engine:
-    """The engine with all tables there, in today's shape."""
-    try:
-        with engine.begin() as connection:
-            if connection.dialect.name == "sqlite":
-                _lock_and_check(connection)
-            _begin_again_unless_todays(connection)
-    except BaseException:
-        engine.dispose()
-        raise
-    return engine
-
-
-def _lock_and_check(connection: Connection) -> None:
-    """Of two processes that open the file at once, the second waits until the tables are there."""
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
-    said = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()
-    if said != "ok":
-        raise _Damaged(str(said))
-
-
-def _begin_again_unless_todays(connection: Connection) -> None:
-    if (found := _shape(connection)) == _TODAY:
-        return
-    if found.tables:
-        logger.warning("the projection was made by another version (%s, here %s); begun again", found.version, SCHEMA)
-    _METADATA.drop_all(connection)
-    _METADATA.create_all(connection)
-    connection.execute(insert(_SCHEMA).values(version=SCHEMA))
-
-
-class _Shape(NamedTuple):
-    """The version that the tables say they have, and the columns that they do have."""
-
-    version: int | None
-    tables: dict[str, frozenset[str]]
-
-
-_TODAY: Final = _Shape(
-    SCHEMA, {table.name: frozenset(column.name for column in table.c) for table in _METADATA.tables.values()}
-)
-
-
-def _shape(connection: Connection) -> _Shape:
-    inspector = inspect(connection)
-    tables = {
-        name: frozenset(column["name"] for column in inspector.get_columns(name))
-        for name in _TODAY.tables
-        if inspector.has_table(name)
-    }
-    has_version = tables.get(_SCHEMA.name) == _TODAY.tables[_SCHEMA.name]
-    return _Shape(connection.scalar(select(func.max(_SCHEMA.c.version))) if has_version else None, tables)
-
-
-def _shown(url: str) -> str:
-    """The URL without its password, also where it cannot be parsed."""
-    try:
-        return make_url(url).render_as_string(hide_password=True)
-    except (SQLAlchemyError, ValueError):
-        return "named by the URL"
-
-
-def _said(error: BaseException) -> str:
-    """The reason itself, on one line, without the statement and the links that SQLAlchemy adds."""
-    return " ".join(str(getattr(error, "orig", None) or error).split())

@@ -15,7 +15,7 @@ from libs.contracts.facts import ChangeReverted, DecisionRecorded, RollbackOrder
 from libs.contracts.history import History, Unread
 from libs.contracts.wire import Recorded
 from libs.runtime.log import Log
-from services.gatekeeper.projection import Projection, RunRow, dump
+from services.gatekeeper.projection import Projection, RunRow, Snapshot, dump
 from services.gatekeeper.run import Run, fold
 from services.gatekeeper.views import view
 
@@ -41,10 +41,10 @@ async def replay(log: Log, projection: Projection) -> Replayed:
     Raises:  LogUnavailable.
     """
     begun = time.monotonic()
-    live = await asyncio.to_thread(_live, projection)
+    live = await asyncio.to_thread(projection.snapshot)
     whole = await log.read(">")
     rows = await asyncio.to_thread(rows_of, whole)
-    was_same = await asyncio.to_thread(live.agrees_with, whole, rows)
+    was_same = await asyncio.to_thread(_is_same, live, whole, rows)
     await asyncio.to_thread(projection.rebuild, rows, position=whole.head)
     if await log.head(">") > whole.head:
         later = await log.read(">")
@@ -52,28 +52,18 @@ async def replay(log: Log, projection: Projection) -> Replayed:
     return Replayed(len(whole.facts), len(rows), round(time.monotonic() - begun, 3), was_same)
 
 
-@dataclass(frozen=True)
-class Live:
-    """What the live projection says: its position, and rows that are as new or newer."""
+def _is_same(live: Snapshot, whole: History, rows: Iterable[RunRow]) -> bool:
+    """Whether the log, up to what the live projection had taken in, makes just what it holds.
 
-    position: int
-    rows: tuple[RunRow, ...]
-
-    def agrees_with(self, whole: History, rows: Iterable[RunRow]) -> bool:
-        """Whether the log, up to what was taken in, makes these very rows and no other; `rows` is what all of it makes."""
-        made = {row.run: row for row in rows}
-        seen = {row.run: row.sequence for row in self.rows}
-        expected = []
-        for run, history in by_run(whole).items():
-            upto = max(self.position, seen.get(run, 0))
-            row = made.get(run) if history.head <= upto else row_of(_until(history, upto))
-            expected += [row] if row else []
-        return dump(expected) == dump(self.rows)
-
-
-def _live(projection: Projection) -> Live:
-    position = projection.position()
-    return Live(position, tuple(projection.all_runs()))
+    `rows` are what the whole log makes; most of them are the answer already.
+    """
+    made = {row.run: row for row in rows}
+    expected = []
+    for run, history in by_run(whole).items():
+        upto = max(live.position, live.sequences.get(run, 0))
+        row = made.get(run) if history.head <= upto else row_of(_until(history, upto))
+        expected += [row] if row else []
+    return dump(expected) == live.dump
 
 
 def _until(history: History, sequence: int) -> History:

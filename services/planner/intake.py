@@ -19,6 +19,8 @@ from libs.runtime.shell import Delivery, Shell
 from libs.runtime.telemetry import root_traceparent, span
 from libs.workshop.git import GitError, Quarantine, Source, inspect
 
+OPERATOR_SOURCE = "cli"
+"""The source that no tracker's key may speak for; only there may an agent be named."""
 WORKFLOW_FILES = ("workflow.yaml", "workflow.yml")
 
 logger = logging.getLogger("rung")
@@ -64,7 +66,7 @@ async def _fact(
         author=request.author,
         opened_by=request.opened_by,
         level=request.level,
-        agent=request.agent,
+        agent=request.agent if tracker == OPERATOR_SOURCE else None,
         snapshot=await take_snapshot(shell, workflow, repository, request.branch),
     )
 

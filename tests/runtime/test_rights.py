@@ -143,6 +143,8 @@ async def test_a_role_states_its_own_subjects_and_no_others(bus: Bus, role: str)
         ("operator", "workflow.x.level.granted"),
         ("operator", "run.x.decision.recorded.y"),
         ("tracker", "intake.decision.x"),
+        ("tracker", "intake.issue.cli"),
+        ("tracker", "intake.issue.monitor"),
         ("ops", "intake.issue.x"),
         ("builder", "aside.planner.x"),
         ("builder", "timers.at.x.y"),
