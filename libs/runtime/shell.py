@@ -27,6 +27,7 @@ from nats.js.api import ConsumerConfig
 
 from libs.contracts.facts import Fact, Owed
 from libs.contracts.history import Fence
+from libs.contracts.requests import fact_id
 from libs.contracts.subjects import ASIDE, PROGRESS
 from libs.contracts.wire import Newer, Unreadable
 from libs.contracts.words import Service
@@ -83,7 +84,8 @@ async def _state(log: Log, view: View, owed: Owed) -> None:
         except Conflict:
             logger.info("somebody was first on %s; deciding again", fact.subject)
         else:
-            logger.info("stated %s", fact.subject, extra={"cause": cause})
+            named = {"run": getattr(fact, "run", None), "fact": fact_id(cause, fact.subject), "cause": cause}
+            logger.info("stated %s", fact.subject, extra=named)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from typing import Final, assert_never
 from libs.contracts.facts import (
     CheckpointClosed,
     CheckpointOpened,
+    DecisionRecorded,
     Fact,
     GateJudged,
     IssueOpened,
@@ -40,7 +41,7 @@ LOOPS: Final = {Phase.REVIEW: LoopName.REVIEW_PATCH}
 """Which loop bounds the healing of a phase; the others are bounded by `test_retry`."""
 
 ANSWERS: Final = (DecisionKind.REJECT, DecisionKind.RETRY, DecisionKind.GUIDE, DecisionKind.CANCEL)
-"""What a human may always answer at a checkpoint, beside approve or override."""
+"""What a human may always answer at a checkpoint; approve or override only where there is something to go on with."""
 
 
 def decide(run: Run, ladder: Ladder) -> list[Owed]:
@@ -76,13 +77,13 @@ def _owed(run: Run, ladder: Ladder) -> list[Fact]:
         case Stage.PROCEEDING:
             return _proceed(run, ladder)
         case Stage.HEALING:
-            return [request(run, HEALERS.get(run.phase, run.phase))]
+            return [request(run, _healer(run))]
         case Stage.MOVED:
             return [request(run, Phase.DEPLOY)]
         case Stage.STOPPING | Stage.REFUSED:
             return [_checkpoint(run)]
         case Stage.APPROVED:
-            return [_authorise(run, ladder) if run.phase is Phase.DEPLOY else _next(run)]
+            return [_approved(run, ladder)]
         case Stage.EXPIRED | Stage.ABORTING:
             return [_abort(run)]
         case Stage.REJECTED | Stage.CANCELLING | Stage.WATCHED:
@@ -187,15 +188,41 @@ def _gate_passed(run: Run, phase: Phase) -> bool:
 def _has_attempts_left(run: Run) -> bool:
     """Whether the loop that heals this phase allows one more attempt after the first."""
     loop = run.begun.policy.loop(LOOPS.get(run.phase, LoopName.TEST_RETRY), run.begun.issue_type)
-    return run.attempts_of(HEALERS.get(run.phase, run.phase)) <= loop.max
+    return run.attempts_of(_healer(run)) <= loop.max
+
+
+def _healer(run: Run) -> Phase:
+    """The phase that is done again for the one at hand; on a route without it the phase itself."""
+    healer = HEALERS.get(run.phase, run.phase)
+    return healer if healer in run.begun.phases else run.phase
 
 
 def _proceed(run: Run, ladder: Ladder) -> list[Fact]:
     """On to the next phase; after deploy the merge waits for its timer, or for a human where authority was lost."""
     if run.phase is not Phase.DEPLOY:
         return [_next(run)]
-    has_authority = ladder.in_force(run.begun.level) is Level.ASE and not ladder.is_frozen
-    return [] if has_authority else [_checkpoint(run)]
+    return [] if _has_authority(run, ladder) else [_checkpoint(run)]
+
+
+def _approved(run: Run, ladder: Ladder) -> Fact:
+    """On to the next phase or to the merge; a timer alone approves no merge once authority was lost."""
+    if run.phase is not Phase.DEPLOY:
+        return _next(run)
+    return _authorise(run, ladder) if _merge_decision(run) or _has_authority(run, ladder) else _checkpoint(run)
+
+
+def _has_authority(run: Run, ladder: Ladder) -> bool:
+    """Whether this change may merge without a human."""
+    return ladder.in_force(run.begun.level) is Level.ASE and not ladder.is_frozen
+
+
+def _merge_decision(run: Run) -> DecisionRecorded | None:
+    """The human's word on merging the attempt at hand; one about an earlier attempt does not count."""
+    match run.decision:
+        case DecisionRecorded(kind=DecisionKind.APPROVE | DecisionKind.OVERRIDE, phase=Phase.DEPLOY) as decision:
+            return decision if decision.attempt == run.attempt else None
+        case _:
+            return None
 
 
 def _next(run: Run) -> Fact:
@@ -236,7 +263,7 @@ def _checkpoint(run: Run) -> CheckpointOpened:
     """Where the run waits: bound to what was judged, and saying what may be answered."""
     judged = run.judged
     assert judged is not None, "a checkpoint follows a verdict"
-    is_fail = judged.verdict.outcome is Outcome.FAIL
+    going_on = DecisionKind.OVERRIDE if judged.verdict.outcome is Outcome.FAIL else DecisionKind.APPROVE
     refused = run.refused.message if run.refused and run.stage is Stage.REFUSED else None
     return CheckpointOpened(
         run=run.run,
@@ -245,7 +272,7 @@ def _checkpoint(run: Run) -> CheckpointOpened:
         commit=judged.commit,
         policy_digest=judged.policy_digest,
         reason=refused or judged.reason,
-        answers=(DecisionKind.OVERRIDE if is_fail else DecisionKind.APPROVE, *ANSWERS),
+        answers=ANSWERS if run.lacking else (going_on, *ANSWERS),
         expires_at=_expiry(run, judged),
     )
 
@@ -264,7 +291,7 @@ def _authorise(run: Run, ladder: Ladder) -> MergeAuthorised:
     assert integration is not None, "a merge follows an integration commit"
     assert integration.commit is not None, "a merge follows an integration commit"
     assert integration.tree is not None, "a merge follows an integration commit"
-    decided = run.decision if run.decision and run.decision.phase is Phase.DEPLOY else None
+    decided = _merge_decision(run)
     level = ladder.in_force(run.begun.level)
     return MergeAuthorised(
         run=run.run,

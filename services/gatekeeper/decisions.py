@@ -8,11 +8,10 @@ from typing import Final, NamedTuple
 
 from libs.contracts.facts import DecisionRecorded, DecisionRefused, Owed
 from libs.contracts.requests import DecisionRequest, one_line
-from libs.contracts.words import DecisionKind, Outcome, Phase
+from libs.contracts.words import DecisionKind, Outcome
 from services.gatekeeper.run import Run
 from services.gatekeeper.transitions import TRANSITIONS, Stage
 
-PLANNING: Final = (Phase.INTENT, Phase.PLAN)
 AUTHORISED_OR_LATER: Final = (Stage.AUTHORISED, Stage.MOVED, Stage.MERGED, Stage.WATCHING, Stage.WATCHED)
 
 
@@ -66,7 +65,7 @@ def is_override(run: Run, kind: DecisionKind) -> bool:
 
 
 def _refusal(run: Run, request: DecisionRequest) -> Refusal | None:
-    for question in (_wrong_place, _stale, _against_verdict, _lacks_words):
+    for question in (_wrong_place, _stale, _against_verdict, _nothing_to_go_on_with, _lacks_words):
         if (refusal := question(run, request)) is not None:
             return refusal
     return None
@@ -113,9 +112,14 @@ def _against_verdict(run: Run, request: DecisionRequest) -> Refusal | None:
         return Refusal("nothing_to_override", f"the gate says {outcome}; say approve to go on")
     if request.kind is DecisionKind.OVERRIDE and request.automatic:
         return Refusal("automatic_override", "a program never overrides a gate")
-    if request.kind is DecisionKind.OVERRIDE and run.commit == run.begun.base and run.phase not in PLANNING:
-        return Refusal("nothing_to_go_on_with", "there is no change to go on with; say retry or guide")
     return None
+
+
+def _nothing_to_go_on_with(run: Run, request: DecisionRequest) -> Refusal | None:
+    """Nobody goes on without a change, nor merges without the commit that would land."""
+    if request.kind not in (DecisionKind.APPROVE, DecisionKind.OVERRIDE) or run.lacking is None:
+        return None
+    return Refusal("nothing_to_go_on_with", f"{run.lacking}; say retry or guide")
 
 
 def _lacks_words(run: Run, request: DecisionRequest) -> Refusal | None:  # noqa: ARG001 - all questions look alike

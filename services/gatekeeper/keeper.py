@@ -53,12 +53,16 @@ class Case:
 
 
 class Keeper:
-    """Settles runs over one shell; `scheduled` remembers what this process has scheduled already."""
+    """Settles runs over one shell, one at a time; `scheduled` remembers what this process has scheduled already.
+
+    Taking turns only saves work: what keeps two gatekeepers apart is the fence.
+    """
 
     def __init__(self, shell: Shell, projection: Projection) -> None:
         self._shell = shell
         self._projection = projection
         self._scheduled: set[Timer] = set()
+        self._turn = asyncio.Lock()
 
     async def on_fact(self, delivery: Delivery) -> None:
         match delivery.tokens:
@@ -109,7 +113,8 @@ class Keeper:
                 self._scheduled.add(timer)
 
     async def _settle(self, run: str, owed: Callable[[Case], list[Owed]], opened_on: str | None = None) -> Case:
-        return await settle(self._shell.log, lambda: self._read(run, opened_on), owed)
+        async with self._turn:
+            return await settle(self._shell.log, lambda: self._read(run, opened_on), owed)
 
     async def _read(self, run: str, opened_on: str | None = None) -> Case:
         """The run as the log has it; one that has not begun is read from the issue that opened it."""

@@ -245,24 +245,21 @@ def _row(found: Any) -> RunRow:
 
 def _put(connection: Connection, rows: Iterable[RunRow]) -> None:
     if values := [_values(row) for row in rows]:
-        statement = _insert(connection)(_RUNS)
-        fresh = {column.name: statement.excluded[column.name] for column in _RUNS.c if column.name != "run"}
-        is_newer = _RUNS.c.sequence <= statement.excluded.sequence
-        put = statement.on_conflict_do_update(index_elements=[_RUNS.c.run], set_=fresh, where=is_newer)
-        connection.execute(put, values)
+        connection.execute(_upsert(_RUNS, connection.dialect.name), values)
 
 
 def _move(connection: Connection, position: int) -> None:
-    statement = _insert(connection)(_POSITION).values(name=NAME, sequence=position)
-    is_newer = _POSITION.c.sequence < statement.excluded.sequence
-    fresh = {"sequence": statement.excluded.sequence}
-    connection.execute(statement.on_conflict_do_update(index_elements=[_POSITION.c.name], set_=fresh, where=is_newer))
+    connection.execute(_upsert(_POSITION, connection.dialect.name), {"name": NAME, "sequence": position})
 
 
 def _position(connection: Connection) -> int:
     return connection.scalar(select(_POSITION.c.sequence).where(_POSITION.c.name == NAME)) or 0
 
 
-def _insert(connection: Connection) -> Any:
-    """The one statement that the two databases spell alike but SQLAlchemy keeps in two places."""
-    return postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+def _upsert(table: Table, dialect: str) -> Any:
+    """Insert or replace, but never by an older sequence; the two databases spell it alike."""
+    statement = (postgresql.insert if dialect == "postgresql" else sqlite.insert)(table)
+    keys = list(table.primary_key)
+    fresh = {column.name: statement.excluded[column.name] for column in table.c if column not in keys}
+    is_newer = table.c.sequence <= statement.excluded.sequence
+    return statement.on_conflict_do_update(index_elements=keys, set_=fresh, where=is_newer)

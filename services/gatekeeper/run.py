@@ -38,6 +38,9 @@ from libs.contracts.wire import Recorded
 from libs.contracts.words import DecisionKind, Phase
 from services.gatekeeper.transitions import SETTLED, Stage, event_of, next_stage
 
+PLANNING: Final = (Phase.INTENT, Phase.PLAN)
+"""Phases before there is a change."""
+
 
 @dataclass(frozen=True)
 class AttemptRecord:
@@ -101,6 +104,18 @@ class Run:
     def is_settled(self) -> bool:
         """Nothing is owed and no timer runs: ended, or aborted until a human resumes it."""
         return self.stage in SETTLED
+
+    @property
+    def lacking(self) -> str | None:
+        """What keeps the run from going on, whoever would say so; `None` when nothing does."""
+        if self.phase in PLANNING:
+            return None
+        if self.commit == self.begun.base:
+            return "there is no change to go on with"
+        integration = self.evidence.integration
+        if self.phase is Phase.DEPLOY and not (integration and integration.commit and integration.tree):
+            return "there is no commit that could land"
+        return None
 
     def attempts_of(self, phase: Phase) -> int:
         return sum(record.phase is phase for record in self.attempts)

@@ -78,6 +78,7 @@ TRANSITIONS: Final[dict[Stage, dict[str, Stage]]] = {
     Stage.APPROVED: {
         "phase.requested": Stage.WORKING,
         "merge.authorised": Stage.AUTHORISED,
+        "checkpoint.opened": Stage.WAITING,
         "run.finished": Stage.ENDED,
     },
     Stage.REJECTED: {"run.finished": Stage.ENDED},

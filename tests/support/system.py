@@ -146,15 +146,17 @@ class Operator:
             answered.add(place)
             is_passed = view.checkpoint.outcome in ("pass", "warn")
             await self.decide(run, DecisionKind.APPROVE if is_passed else DecisionKind.REJECT, automatic=True)
-            await self._until_left(run, view)
+            await self.until_left(view)
 
-    async def _until_left(self, run: str, before: RunView) -> None:
+    async def until_left(self, before: RunView) -> None:
+        """Until the run has left the checkpoint that the view shows, or come back to it."""
+
         async def is_left() -> bool:
-            view = await self.view(run)
-            return view is not None and view.sequence > before.sequence and view.stage != "waiting"
+            view = await self.view(before.run)
+            return view is not None and view.sequence > before.sequence and view.checkpoint != before.checkpoint
 
         with contextlib.suppress(TimeoutError):
-            await until(is_left, within_s=5)
+            await until(is_left, within_s=3)
 
 
 @contextlib.contextmanager

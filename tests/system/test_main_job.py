@@ -1,0 +1,169 @@
+"""The main job on real services: an issue goes in, a tested and merged change comes out, or a reason why not."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from libs.contracts.facts import ChangeMerged, Fact, PhaseCompleted, speaker_of
+from libs.contracts.wire import Recorded
+from libs.contracts.words import DecisionKind, Phase, Service
+from tests.support.repositories import DECLINED, MERGED, Build, flat_layout, git
+from tests.support.system import System, running_system
+from tests.support.waiting import until
+
+LEFT_TO_DO = ["plan", "build", "test", "review", "document", "deploy", "monitor"]
+
+
+def _status(path: Path) -> str:
+    return git(path, "status", "--porcelain")
+
+
+@pytest.mark.parametrize("build", MERGED, ids=lambda build: build.__name__)
+async def test_a_real_defect_becomes_one_merged_commit(system: System, tmp_path: Path, build: Build) -> None:
+    case = build(tmp_path)
+    before = git(case.path, "rev-parse", "main")
+    async with system.operator() as operator:
+        run = await operator.open_issue(case.path, case.title, case.body)
+        view = await operator.approve_until_end(run)
+    assert view.outcome == "merged", view.sentences
+    assert [phase.phase for phase in view.phases] == LEFT_TO_DO
+    assert view.phases[-1].outcome == "no_data"
+    assert git(case.path, "rev-parse", "main") == view.commit
+    assert git(case.path, "log", "--format=%P", "-1", "main") == before
+    message = git(case.path, "log", "--format=%B", "-1", "main")
+    assert message.startswith("fix: ")
+    assert run in message
+    assert case.changed_file in git(case.path, "diff", "--name-only", before, "main").splitlines()
+    if git(case.path, "rev-parse", "--is-bare-repository") == "false":
+        assert _status(case.path) == ""
+
+
+@pytest.mark.parametrize("build", DECLINED, ids=lambda build: build.__name__)
+async def test_what_cannot_be_repaired_is_declined_with_a_reason_and_nothing_moves(
+    system: System, tmp_path: Path, build: Build
+) -> None:
+    case = build(tmp_path)
+    refs = git(case.path, "for-each-ref") if (case.path / ".git").exists() else ""
+    async with system.operator() as operator:
+        run = await operator.open_issue(case.path, case.title, case.body)
+        view = await operator.approve_until_end(run)
+    assert view.outcome == "declined", view.sentences
+    assert len(view.reason) > 10
+    assert "Traceback" not in view.reason
+    assert not refs or git(case.path, "for-each-ref") == refs
+
+
+async def test_facts_carry_their_causes_from_the_merge_back_to_the_issue(system: System, tmp_path: Path) -> None:
+    case = flat_layout(tmp_path)
+    async with system.operator() as operator:
+        run = await operator.open_issue(case.path, case.title, case.body)
+        await operator.approve_until_end(run)
+        history = await operator.history(run)
+    by_id = {recorded.id: recorded for recorded in history.facts}
+    merged = next(recorded for recorded in history.facts if isinstance(recorded.fact, ChangeMerged))
+    chain = list(_chain(merged, by_id))
+    assert chain[-1].fact.type == "run.started"
+    assert {"merge.authorised", "decision.recorded", "gate.judged", "phase.completed"} <= {r.fact.type for r in chain}
+    assert all(recorded.cause in by_id for recorded in history.facts if recorded.fact.type != "run.started")
+    assert all(recorded.producer == speaker_of(recorded.fact) for recorded in history.facts)
+    assert history.unread == ()
+
+
+def _chain(recorded: Recorded, by_id: dict[str, Recorded]) -> Iterator[Recorded]:
+    """The fact, what caused it, what caused that, as far as the run's own facts go."""
+    while recorded is not None:
+        yield recorded
+        recorded = by_id.get(recorded.cause)  # type: ignore[assignment]
+
+
+async def test_a_dirty_working_copy_keeps_everything_where_it_is_until_it_is_clean(
+    system: System, tmp_path: Path
+) -> None:
+    case = flat_layout(tmp_path)
+    before = git(case.path, "rev-parse", "main")
+    assert case.changed_file is not None
+    (case.path / case.changed_file).write_text("# work in progress\n")
+    async with system.operator() as operator:
+        run = await operator.open_issue(case.path, case.title, case.body)
+        view = await operator.approve_until_end(run)
+        assert view.outcome == "waiting"
+        assert view.checkpoint is not None
+        assert view.checkpoint.name == "merge"
+        assert case.changed_file in view.checkpoint.reason
+        assert git(case.path, "rev-parse", "main") == before
+        assert (case.path / case.changed_file).read_text() == "# work in progress\n"
+        assert git(case.path, "rev-parse", f"rung/{run}") == view.commit
+        git(case.path, "checkout", "--quiet", case.changed_file)
+        await operator.decide(run, DecisionKind.APPROVE)
+        assert (await operator.until_stage(run, "ended")).outcome == "merged"
+    assert git(case.path, "rev-parse", "main") == view.commit
+    assert _status(case.path) == ""
+
+
+async def test_a_base_that_moved_under_an_approved_change_is_integrated_and_tested_anew(
+    system: System, tmp_path: Path
+) -> None:
+    case = flat_layout(tmp_path)
+    async with system.operator() as operator:
+        run = await operator.open_issue(case.path, case.title, case.body)
+        while (view := await operator.until_stage(run, "waiting")).phases[-1].phase != "deploy":
+            await operator.decide(run, DecisionKind.APPROVE, phase=view.phases[-1].phase)
+            await operator.until_left(view)
+        (case.path / "NOTES.txt").write_text("somebody else was here\n")
+        git(case.path, "add", "NOTES.txt")
+        git(case.path, "commit", "--quiet", "--message", "docs: notes")
+        moved = git(case.path, "rev-parse", "main")
+        await operator.decide(run, DecisionKind.APPROVE)
+        view = await operator.until_stage(run, "waiting", phase="deploy")
+        view = await operator.approve_until_end(run)
+    assert view.outcome == "merged", view.sentences
+    assert [phase.attempts for phase in view.phases if phase.phase == "deploy"] == [2]
+    assert git(case.path, "log", "--format=%P", "-1", "main") == moved
+
+
+async def test_replay_rebuilds_exactly_the_live_state(system: System, tmp_path: Path) -> None:
+    case = flat_layout(tmp_path)
+    async with system.operator() as operator:
+        run = await operator.open_issue(case.path, case.title, case.body)
+        await operator.approve_until_end(run)
+        before = await operator.view(run)
+
+        async def is_caught_up() -> bool:
+            health = (await operator.ask("health"))["ok"]
+            return bool(health["position"] == health["head"])
+
+        assert await until(is_caught_up)
+        answer = (await operator.ask("replay"))["ok"]
+        assert answer["was_same"] is True
+        assert answer["facts"] > 20
+        assert await operator.view(run) == before
+
+
+@pytest.mark.parametrize("service", list(Service))
+async def test_a_service_killed_again_and_again_changes_nothing_in_the_end(tmp_path: Path, service: Service) -> None:
+    case = flat_layout(tmp_path)
+    with running_system(tmp_path / "system") as system:
+        async with system.operator() as operator:
+            run = await operator.open_issue(case.path, case.title, case.body)
+            seen: set[str] = set()
+            while (view := await operator.view(run)) is None or view.stage != "ended":
+                if view is not None and view.stage == "waiting" and view.checkpoint is not None:
+                    place = f"{view.checkpoint.phase}-{view.checkpoint.attempt}"
+                    if place not in seen:
+                        await operator.decide(run, DecisionKind.APPROVE, phase=view.checkpoint.phase)
+                        seen.add(place)
+                        system.kill_service(service)
+                        system.start_service(service)
+                        await system.healthy(service)
+            history = await operator.history(run)
+    assert view.outcome == "merged"
+    _assert_nothing_doubled([recorded.fact for recorded in history.facts])
+    assert git(case.path, "log", "--format=%s", "main").count("fix: ") == 1
+
+
+def _assert_nothing_doubled(facts: list[Fact]) -> None:
+    answers = [(fact.phase, fact.attempt) for fact in facts if isinstance(fact, PhaseCompleted)]
+    assert len(answers) == len(set(answers)) >= len(Phase) - 2
+    once = [fact.subject for fact in facts if fact.type not in ("phase.claimed", "change.proposed", "change.refused")]
+    assert len(once) == len(set(once))
