@@ -142,7 +142,7 @@ async def test_replay_rebuilds_exactly_the_live_state(system: System, tmp_path: 
 
 @pytest.mark.parametrize("service", list(Service))
 async def test_a_service_killed_again_and_again_changes_nothing_in_the_end(tmp_path: Path, service: Service) -> None:
-    case = flat_layout(tmp_path)
+    case = flat_layout(tmp_path / "repository")
     with running_system(tmp_path / "system") as system:
         async with system.operator() as operator:
             run = await operator.open_issue(case.path, case.title, case.body)

@@ -64,7 +64,7 @@ def traced(tmp_path: Path, receiver: _Receiver) -> Iterator[System]:
 async def test_the_spans_of_one_run_form_one_trace_over_all_services(
     traced: System, receiver: _Receiver, tmp_path: Path
 ) -> None:
-    case = flat_layout(tmp_path)
+    case = flat_layout(tmp_path / "repository")
     async with traced.operator() as operator:
         run = await operator.open_issue(case.path, case.title, case.body)
         view = await operator.approve_until_end(run)

@@ -1,14 +1,17 @@
-"""Hardened git: what the trusted side does with repositories that it does not trust."""
+"""Git for the trusted side: the user's repositories, the quarantine where changes are judged, and the landing."""
 
-from libs.workshop.git.command import EmptyRepository, GitError, NotARepository
+from libs.workshop.git.command import EmptyRepository, GitError, NotARepository, TooLarge
 from libs.workshop.git.diff import Diff
 from libs.workshop.git.integration import Conflict, Squashed
 from libs.workshop.git.landing import Landed, NotLanded
-from libs.workshop.git.leaving import leave_argv
+from libs.workshop.git.leaving import BUNDLE, CANDIDATE_REF, NOTHING_CHANGED, leave_argv
 from libs.workshop.git.quarantine import Quarantine
 from libs.workshop.git.source import Source, inspect
 
 __all__ = [
+    "BUNDLE",
+    "CANDIDATE_REF",
+    "NOTHING_CHANGED",
     "Conflict",
     "Diff",
     "EmptyRepository",
@@ -19,6 +22,7 @@ __all__ = [
     "Quarantine",
     "Source",
     "Squashed",
+    "TooLarge",
     "inspect",
     "leave_argv",
 ]

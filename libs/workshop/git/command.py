@@ -145,12 +145,14 @@ async def _spawn(
             env={**kept, **ENVIRONMENT, **env},
             start_new_session=True,
         )
-    except FileNotFoundError as error:
-        if cwd.is_dir():
-            raise GitError("git is not installed here, or not on the PATH.") from error
-        raise NotARepository(f"{cwd} does not exist.") from error
-    except (NotADirectoryError, PermissionError) as error:
-        raise NotARepository(f"{cwd} cannot be entered ({error.strerror}).") from error
+    except OSError as error:
+        raise _not_started(cwd, error) from error
+
+
+def _not_started(cwd: Path, error: OSError) -> GitError:
+    if cwd.is_dir() and isinstance(error, FileNotFoundError):
+        return GitError("git is not installed here, or not on the PATH.")
+    return NotARepository(f"{cwd} cannot be entered ({error.strerror}).")
 
 
 async def _collect(process: asyncio.subprocess.Process, stdin: bytes, output_max: int) -> Output:

@@ -95,7 +95,9 @@ async def _diff_tree(git_dir: Path, base: str, commit: str, *options: str) -> by
     try:
         output = await run_git([*DIFF_TREE, *options, base, commit, "--"], git_dir=git_dir, output_max=DIFF_MAX)
     except TooLarge as error:
-        raise TooLarge(f"The change is larger than {DIFF_MAX // 2**20} MiB, which is too large to be judged.") from error
+        raise TooLarge(
+            f"The change is larger than {DIFF_MAX // 2**20} MiB, which is too large to be judged."
+        ) from error
     if output.code != 0:
         raise GitError(f"The change from {base[:12]} to {commit[:12]} cannot be read: {output.complaint}.")
     return output.stdout
@@ -131,7 +133,7 @@ def _refusals(entry: Entry) -> Iterator[str]:
     if any(is_git_like(part) for part in entry.shown.split("/")):
         yield f"{entry.shown} could be taken for a git directory."
     if not entry.shown.isprintable() or entry.shown.encode() != entry.path:
-        yield f"{ascii(entry.shown)} is not a printable name in UTF-8."
+        yield f"{entry.shown!a} is not a printable name in UTF-8."
 
 
 def is_git_like(part: str) -> bool:

@@ -47,23 +47,25 @@ async def inspect(path: str | Path, branch: str | None = None) -> Source:
         EmptyRepository: the repository has no commit yet.
         GitError: HEAD is detached and no branch is given, or there is no such branch.
     """
-    root = Path(os.path.abspath(os.path.expanduser(path)))  # noqa: PTH100, PTH111 - keeps links and odd bytes as given
-    _refuse_no_directory(root)
+    root = _root_of(path)
+    is_bare, is_inside, object_format = (
+        await _said(root, "--is-bare-repository", "--is-inside-work-tree", "--show-object-format")
+    ).split("\n")
     git_dir = Path(await _said(root, "--git-common-dir"))
-    worktree = await _worktree(root)
+    worktree = await _worktree(root, is_bare=is_bare == "true", is_inside=is_inside == "true")
     chosen = await _branch_of_head(root) if branch is None else branch.removeprefix(HEADS)
     tip = await tip_of(git_dir, HEADS + chosen)
     if tip is None:
         raise await _without_tip(root, git_dir, chosen)
-    object_format = await _said(root, "--show-object-format")
     return Source(root, git_dir, worktree, chosen, tip, object_format)
 
 
 async def tip_of(git_dir: Path, ref: str) -> str | None:
     """The commit that a reference names; None if there is no such reference, or no such repository any more."""
-    if not git_dir.is_dir():
+    try:
+        output = await run_git(["rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}"], git_dir=git_dir)
+    except NotARepository:
         return None
-    output = await run_git(["rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}"], git_dir=git_dir)
     return output.text if output.code == 0 else None
 
 
@@ -81,15 +83,17 @@ def _worktrees(listing: str) -> Iterator[Worktree]:
             yield Worktree(Path(fields["worktree"]), fields.get("branch"), "bare" in fields)
 
 
-def _refuse_no_directory(root: Path) -> None:
+def _root_of(path: str | Path) -> Path:
+    root = Path(path).expanduser().absolute()
     if not root.exists():
         raise NotARepository(f"{_shown(root)} does not exist.")
     if not root.is_dir():
         raise NotARepository(f"{_shown(root)} is a file, not a git repository.")
+    return root
 
 
-async def _said(root: Path, question: str) -> str:
-    output = await run_git(["rev-parse", "--path-format=absolute", question], cwd=root)
+async def _said(root: Path, *questions: str) -> str:
+    output = await run_git(["rev-parse", "--path-format=absolute", *questions], cwd=root)
     if output.code != 0:
         if b"not a git repository" in output.stderr:
             raise NotARepository(f"{_shown(root)} is not a git repository.")
@@ -97,12 +101,14 @@ async def _said(root: Path, question: str) -> str:
     return output.text
 
 
-async def _worktree(root: Path) -> Path | None:
+async def _worktree(root: Path, *, is_bare: bool, is_inside: bool) -> Path | None:
     """The top of the worktree, which must be the path itself; None if the path is a bare repository."""
-    if await _said(root, "--is-bare-repository") == "true":
+    if is_bare:
         return _same_or_refused(root, Path(await _said(root, "--git-dir")), None)
-    if await _said(root, "--is-inside-work-tree") != "true":
-        raise NotARepository(f"{_shown(root)} lies inside the git directory of a repository; name the repository's root.")
+    if not is_inside:
+        raise NotARepository(
+            f"{_shown(root)} lies inside the git directory of a repository; name the repository's root."
+        )
     top = Path(await _said(root, "--show-toplevel"))
     return _same_or_refused(root, top, top)
 

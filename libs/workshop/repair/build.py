@@ -62,7 +62,9 @@ def mend(inputs: Inputs, clock: Clock, tally: Tally) -> Work:
         work = Work(diagnose(root, clock.left_s))
         diagnosis = work.diagnosis
         while len(work.kept) < EDITS_MAX:
-            repair, is_whole = one_edit(root, diagnosis, hints_of(inputs, diagnosis), clock, tally, refuted)
+            repair, is_whole = one_edit(
+                root, diagnosis, hints_of(inputs, diagnosis), clock=clock, tally=tally, refuted=refuted
+            )
             if repair is None:
                 break
             work.keep(repair)
@@ -75,10 +77,10 @@ def mend(inputs: Inputs, clock: Clock, tally: Tally) -> Work:
 
 
 def one_edit(
-    root: Path, diagnosis: Diagnosis, hints: Hints, clock: Clock, tally: Tally, refuted: set[str]
+    root: Path, diagnosis: Diagnosis, hints: Hints, *, clock: Clock, tally: Tally, refuted: set[str]
 ) -> tuple[Repair | None, bool]:
     try:
-        return search(root, diagnosis, hints, clock, tally, refuted)
+        return search(root, diagnosis, hints, clock=clock, tally=tally, refuted=refuted)
     except NotReproducibleError:
         raise Declined(
             f"{named(diagnosis.failing)} failed in the whole suite but not when run again alone,"
@@ -148,7 +150,11 @@ def narrative(inputs: Inputs, work: Work, tally: Tally, clock: Clock) -> str:
 
 def reason(repair: Repair) -> str:
     candidate = repair.candidate
-    caution = " Such an edit can silence a test without mending the code; look at it closely." if candidate.is_overfitting else ""
+    caution = (
+        " Such an edit can silence a test without mending the code; look at it closely."
+        if candidate.is_overfitting
+        else ""
+    )
     return (
         f"- `{candidate.source.path}:{candidate.line}`: a change of kind *{candidate.edit.kind}*,"
         f" candidate {repair.rank} by suspicion ({candidate.score:.2f}).{caution}"

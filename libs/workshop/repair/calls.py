@@ -1,16 +1,43 @@
 """Edits of calls: argument order, arguments too many or missing, wrapping and unwrapping, awaiting."""
 
 import ast
+import itertools
 from collections.abc import Iterator
 
 from .operators import exchange
 from .site import Site, callee
 from .source import Edit
 
-WRAPPERS = {"int": 0.35, "str": 0.35, "float": 0.3, "abs": 0.35, "len": 0.3, "list": 0.35, "sorted": 0.35, "set": 0.25,
-            "bool": 0.25, "round": 0.3, "tuple": 0.25, "dict": 0.25, "reversed": 0.2, "sum": 0.2, "max": 0.15}  # fmt: skip
-SUFFIXES = {".copy()": 0.35, ".strip()": 0.3, ".lower()": 0.3, ".upper()": 0.2, ".items()": 0.3, ".values()": 0.25,
-            ".keys()": 0.15, ".split()": 0.2, ".rstrip()": 0.2, ".lstrip()": 0.15, ".encode()": 0.15}  # fmt: skip
+WRAPPERS = {
+    "int": 0.35,
+    "str": 0.35,
+    "float": 0.3,
+    "abs": 0.35,
+    "len": 0.3,
+    "list": 0.35,
+    "sorted": 0.35,
+    "set": 0.25,
+    "bool": 0.25,
+    "round": 0.3,
+    "tuple": 0.25,
+    "dict": 0.25,
+    "reversed": 0.2,
+    "sum": 0.2,
+    "max": 0.15,
+}
+SUFFIXES = {
+    ".copy()": 0.35,
+    ".strip()": 0.3,
+    ".lower()": 0.3,
+    ".upper()": 0.2,
+    ".items()": 0.3,
+    ".values()": 0.25,
+    ".keys()": 0.15,
+    ".split()": 0.2,
+    ".rstrip()": 0.2,
+    ".lstrip()": 0.15,
+    ".encode()": 0.15,
+}
 
 
 def arguments(node: ast.expr, site: Site) -> Iterator[Edit]:
@@ -23,6 +50,9 @@ def arguments(node: ast.expr, site: Site) -> Iterator[Edit]:
     values = [item.value for item in node.keywords]
     for index, value in enumerate(values[1:]):
         yield from exchange(site, values[index], value, 0.35)
+    for value in given[:3]:
+        if isinstance(value, ast.Name | ast.Attribute | ast.Call | ast.Subscript):
+            yield Edit(*site.source.span(value), f"*{site.source.segment(value)}", 0.35, "star")
     yield from dropped(node, site)
     yield from added(node, site)
 
@@ -49,9 +79,24 @@ def added(node: ast.Call, site: Site) -> Iterator[Edit]:
     if name in {"sorted", "sort"} and "reverse" not in present:
         wanted["reverse=True"] = 0.6
     if name in {"sorted", "sort", "max", "min"} and "key" not in present:
-        wanted |= {"key=len": 0.3, "key=str.lower": 0.3, "key=lambda item: item[1]": 0.3, "key=lambda item: item[0]": 0.2}
+        wanted |= {
+            "key=len": 0.3,
+            "key=str.lower": 0.3,
+            "key=lambda item: item[1]": 0.3,
+            "key=lambda item: item[0]": 0.2,
+        }
     if name in {"round", "get", "getattr", "pop", "next", "strip", "split", "sum", "enumerate", "max", "min", "int"}:
-        wanted |= {"2": 0.3, "0": 0.3, "1": 0.3, "None": 0.25, "[]": 0.15, "''": 0.15, "-1": 0.15, "','": 0.15, "default=0": 0.25}
+        wanted |= {
+            "2": 0.3,
+            "0": 0.45 if name == "pop" else 0.3,
+            "1": 0.3,
+            "None": 0.25,
+            "[]": 0.15,
+            "''": 0.15,
+            "-1": 0.15,
+            "','": 0.15,
+            "default=0": 0.25,
+        }
     if name == "zip":
         wanted["strict=True"] = 0.3
     yield from insertions(node, site, wanted)
@@ -71,6 +116,11 @@ def keywords(node: ast.Call, name: str, site: Site) -> dict[str, float]:
 
 def insertions(node: ast.Call, site: Site, wanted: dict[str, float]) -> Iterator[Edit]:
     every: list[ast.expr | ast.keyword] = [*node.args, *node.keywords]
+    rest = site.function.args if site.function else None
+    if rest and rest.kwarg:
+        wanted[f"**{rest.kwarg.arg}"] = 0.55
+    if rest and rest.vararg:
+        wanted[f"*{rest.vararg.arg}"] = 0.5
     if any(isinstance(item, ast.GeneratorExp) for item in every[:1]) and len(every) == 1:
         return
     end = site.source.span(every[-1])[1] if every else site.source.span(node)[1] - 1
@@ -107,10 +157,14 @@ def chance_of_wrap(node: ast.expr, site: Site) -> float:
     if isinstance(getattr(node, "ctx", None), ast.Store | ast.Del):
         return 0.0
     match site.source.parents.get(node):
-        case ast.Return() | ast.Assign() | ast.For() | ast.Call() as parent if getattr(parent, "func", None) is not node:
+        case ast.Return() | ast.Assign() | ast.For() | ast.Call() as parent if (
+            getattr(parent, "func", None) is not node
+        ):
             return 1.0
         case ast.Compare() | ast.BinOp() | ast.Subscript() | ast.comprehension():
             return 0.9
+        case ast.ListComp() | ast.SetComp() | ast.GeneratorExp():
+            return 1.0
         case ast.keyword() | ast.AugAssign() | ast.Dict() | ast.List() | ast.Tuple():
             return 0.8
     return 0.0
@@ -156,7 +210,7 @@ def alternatives(node: ast.expr, site: Site) -> Iterator[Edit]:
         case ast.List(elts=[only]) | ast.Tuple(elts=[only]):
             yield Edit(*site.source.span(node), site.source.segment(only), 0.3, "unwrap")
         case ast.Tuple(elts=[*items]) | ast.List(elts=[*items]):
-            for left, right in zip(items, items[1:], strict=False):
+            for left, right in itertools.pairwise(items):
                 yield from exchange(site, left, right, 0.5)
         case ast.Lambda(args=ast.arguments(args=[ast.arg(arg=name), *_]), body=body):
             text = site.source.segment(body)
@@ -179,5 +233,3 @@ def combined(node: ast.expr, site: Site) -> Iterator[Edit]:
             continue
         for operator in ("+", "*", "-", "or", "and"):
             yield Edit(*site.source.span(node), f"{text} {operator} {name}", 0.25, "term")
-
-

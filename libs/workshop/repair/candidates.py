@@ -11,7 +11,9 @@ from .localise import Judge, Spectrum, header_lines
 from .site import Function, Hints, Module, Site, sites
 from .source import Edit, Source, digest, load
 
-OVERFITTING = frozenset({"delete", "guard", "condition", "return", "branch", "ending", "repeat", "lookup", "drop operand"})
+OVERFITTING = frozenset(
+    {"delete", "guard", "condition", "return", "branch", "ending", "repeat", "lookup", "drop operand"}
+)
 FILES_MAX = 60
 SITES_FIRST = 150
 SITES_MAX = 600

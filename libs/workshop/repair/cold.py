@@ -4,6 +4,7 @@ It has pytest and the libraries that the tests use loaded already, but nothing o
 """
 
 import contextlib
+import gc
 import importlib
 import io
 import json
@@ -14,7 +15,7 @@ from typing import Any
 import pytest
 
 from . import screen
-from .forks import Answer, adopt_orphans, in_fork
+from .forks import Tell, adopt_orphans, in_fork
 
 
 def preload(names: list[str]) -> None:
@@ -23,11 +24,12 @@ def preload(names: list[str]) -> None:
             importlib.import_module(name)
 
 
-def session(job: dict[str, Any], arguments: list[str]) -> Answer:
-    screen.single = job
+def session(job: dict[str, Any], tell: Tell, arguments: list[str]) -> None:
+    """A session that answers and ends the process once it has collected; if it never gets there it tells so."""
+    screen.single = (job, tell)
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         pytest.main(arguments, plugins=[screen])
-    return screen.answer or {"trouble": "no session"}
+    tell({"trouble": "no session"})
 
 
 def main() -> None:
@@ -35,12 +37,14 @@ def main() -> None:
     preload(told)
     channel = screen.Channel.inherited()
     adopt_orphans()
+    gc.collect()
+    gc.freeze()
     channel.answer({"ready": 0})
     for job in channel.jobs():
 
-        def work(job: dict[str, Any] = job) -> Answer:
+        def work(tell: Tell, job: dict[str, Any] = job) -> None:
             channel.close()
-            return session(job, sys.argv[1:])
+            session(job, tell, sys.argv[1:])
 
         screen.write(job, "text")
         channel.answer(in_fork(work, screen.total_limit(job) + job["start_s"]))

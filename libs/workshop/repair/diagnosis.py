@@ -48,7 +48,7 @@ def diagnose(root: Path, limit_s: float) -> Diagnosis:
     spectrum = Spectrum(result, frozenset(test.nodeid for test in result.failing))
     if not spectrum.files:
         raise Declined(
-            f"{named(result.failing)} failed, but ran no line of the repository's own source, so nothing there is suspect."
+            f"{named(result.failing)} failed, but ran no line of the repository's own source, so no line is suspect."
         )
     return Diagnosis(result, launch, spectrum)
 
@@ -57,7 +57,9 @@ def refuse_uncollected(result: Result) -> None:
     if result.errors:
         place, message = result.errors[0]
         more = f" ({len(result.errors) - 1} more cannot be either)" if len(result.errors) > 1 else ""
-        raise Declined(f"The tests cannot be collected: {place or 'the suite'} cannot be imported: {one_line(message)}{more}.")
+        raise Declined(
+            f"The tests cannot be collected: {place or 'the suite'} cannot be imported: {one_line(message)}{more}."
+        )
     if not result.order:
         raise Declined("No tests are collected here, so no failing test can say what to repair.")
     if not result.failing:

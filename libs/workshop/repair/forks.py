@@ -14,13 +14,15 @@ import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 ADOPT_ORPHANS = 36
 MEMORY_MORE = 1536 << 20
 FILE_SIZE_MAX = 256 << 20
 
 Answer = dict[str, Any]
+Tell = Callable[[Answer], NoReturn]
+"""Sends the answer of a fork and ends it."""
 
 
 def adopt_orphans() -> None:
@@ -36,7 +38,9 @@ def limit_cpu(seconds: float) -> None:
 
 
 def limit_resources() -> None:
-    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) if Path("/proc/self/statm").exists() else 0
+    pages = (
+        int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) if Path("/proc/self/statm").exists() else 0
+    )
     lower(resource.RLIMIT_CORE, 0)
     lower(resource.RLIMIT_FSIZE, FILE_SIZE_MAX)
     if pages:
@@ -50,8 +54,8 @@ def lower(kind: int, value: int) -> None:
         resource.setrlimit(kind, (wanted, most))
 
 
-def in_fork(work: Callable[[], Answer], limit_s: float) -> Answer:
-    """The answer of `work`, or one with `trouble` saying that it died or did not end in time."""
+def in_fork(work: Callable[[Tell], object], limit_s: float) -> Answer:
+    """The answer that `work` tells, or one with `trouble` saying that it died or did not end in time."""
     known = children()
     reading, writing = os.pipe()
     pid = os.fork()
@@ -70,14 +74,19 @@ def in_fork(work: Callable[[], Answer], limit_s: float) -> Answer:
         bury(known)
 
 
-def _be_child(work: Callable[[], Answer], writing: int) -> None:
-    """Never returns: whatever happens, the fork ends here."""
+def _be_child(work: Callable[[Tell], object], writing: int) -> NoReturn:
+    """Whatever happens, the fork ends here."""
+
+    def tell(answer: Answer) -> NoReturn:
+        data = json.dumps(answer).encode() + b"\n"
+        while data:
+            data = data[os.write(writing, data) :]
+        os._exit(0)
+
     try:
         os.setsid()
         limit_resources()
-        answer = json.dumps(work()).encode() + b"\n"
-        while answer:
-            answer = answer[os.write(writing, answer) :]
+        work(tell)
     finally:
         os._exit(0)
 

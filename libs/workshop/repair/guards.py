@@ -10,14 +10,22 @@ from .site import Function, Site, all_parameters
 from .source import Edit, is_docstring
 
 EXCEPTIONS = ("ValueError", "TypeError", "KeyError", "IndexError", "AttributeError", "ZeroDivisionError", "LookupError")
-WELL_KNOWN = {
-    "defaultdict": "collections", "Counter": "collections", "deque": "collections", "OrderedDict": "collections",
-    "namedtuple": "collections", "Decimal": "decimal", "Path": "pathlib", "datetime": "datetime", "timedelta": "datetime",
-    "date": "datetime", "timezone": "datetime", "dataclass": "dataclasses", "field": "dataclasses", "wraps": "functools",
-    "lru_cache": "functools", "partial": "functools", "reduce": "functools", "chain": "itertools", "Enum": "enum",
-    "Fraction": "fractions", "deepcopy": "copy", "suppress": "contextlib", "contextmanager": "contextlib",
-    "Optional": "typing", "Any": "typing", "Iterable": "collections.abc", "Mapping": "collections.abc",
-}  # fmt: skip
+HOMES = {
+    "collections": "defaultdict Counter deque OrderedDict namedtuple",
+    "decimal": "Decimal",
+    "pathlib": "Path",
+    "datetime": "datetime timedelta date timezone",
+    "dataclasses": "dataclass field",
+    "functools": "wraps lru_cache partial reduce",
+    "itertools": "chain",
+    "enum": "Enum",
+    "fractions": "Fraction",
+    "copy": "deepcopy",
+    "contextlib": "suppress contextmanager",
+    "typing": "Optional Any",
+    "collections.abc": "Iterable Mapping",
+}
+WELL_KNOWN = {name: module for module, names in HOMES.items() for name in names.split()}
 
 
 def subjects(site: Site) -> list[str]:
@@ -43,7 +51,14 @@ def guards(site: Site) -> Iterator[Edit]:
 
 def conditions(name: str, action: str) -> tuple[str, ...]:
     if action.startswith("raise"):
-        return (f"not {name}", f"{name} is None", f"{name} < 0", f"{name} <= 0", f"not isinstance({name}, str)", f"{name} == 0")
+        return (
+            f"not {name}",
+            f"{name} is None",
+            f"{name} < 0",
+            f"{name} <= 0",
+            f"not isinstance({name}, str)",
+            f"{name} == 0",
+        )
     return (f"not {name}", f"{name} is None")
 
 

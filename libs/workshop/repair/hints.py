@@ -6,7 +6,31 @@ from collections.abc import Iterable
 from .site import Hints
 from .suite import Test
 
-STOP = frozenset(["the", "and", "for", "not", "with", "that", "this", "from", "when", "should", "returns", "return", "have", "has", "are", "was", "but", "its", "into", "only", "then"])
+STOP = frozenset(
+    [
+        "the",
+        "and",
+        "for",
+        "not",
+        "with",
+        "that",
+        "this",
+        "from",
+        "when",
+        "should",
+        "returns",
+        "return",
+        "have",
+        "has",
+        "are",
+        "was",
+        "but",
+        "its",
+        "into",
+        "only",
+        "then",
+    ]
+)
 NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?![\w.])")
 STRING = re.compile(r"""'(?:[^'\\\n]|\\.){0,60}'|"(?:[^"\\\n]|\\.){0,60}\"""")
 EXCEPTION = re.compile(r"\b[A-Z]\w*(?:Error|Exception|Warning)\b")

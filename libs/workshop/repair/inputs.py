@@ -98,7 +98,9 @@ def budget_of(text: str) -> float:
 
 def printable(text: str) -> str:
     """The text without control and direction-changing characters; line ends and tabs stay."""
-    return "".join(char for char in text if char in "\n\t" or unicodedata.category(char) not in {"Cc", "Cf", "Cs", "Co"})
+    return "".join(
+        char for char in text if char in "\n\t" or unicodedata.category(char) not in {"Cc", "Cf", "Cs", "Co"}
+    )
 
 
 def one_line(text: str, most: int = 120) -> str:

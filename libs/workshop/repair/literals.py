@@ -5,11 +5,20 @@ import re
 from collections.abc import Iterator
 
 from .operators import bare_span, grouped, is_number
-from .site import FORMATTED_STRINGS_HAVE_POSITIONS, Site
+from .site import FORMATTED_STRINGS_HAVE_POSITIONS, Site, callee
 from .source import Edit
 
 STRING_NEIGHBOURS = ((" ", ""), ("", " "), ("_", "-"), ("-", "_"), (",", ", "), (", ", ","), ("\n", ""), (".", ""))
-REGEX_NEIGHBOURS = (("+", "*"), ("*", "+"), ("$", ""), ("^", ""), ("?", ""), ("\\d", "\\w"), ("\\w", "\\S"), (".", "\\."))
+REGEX_NEIGHBOURS = (
+    ("+", "*"),
+    ("*", "+"),
+    ("$", ""),
+    ("^", ""),
+    ("?", ""),
+    ("\\d", "\\w"),
+    ("\\w", "\\S"),
+    (".", "\\."),
+)
 LOOSE = (ast.Return, ast.Assign, ast.Slice, ast.Subscript, ast.Call, ast.keyword, ast.Compare)
 CODES = "YmdHMSyIjpbBaAeEfgGsdrxXobcn"
 
@@ -17,6 +26,9 @@ CODES = "YmdHMSyIjpbBaAeEfgGsdrxXobcn"
 def constants(node: ast.expr, site: Site) -> Iterator[Edit]:
     if not isinstance(node, ast.Constant):
         return
+    if not isinstance(site.source.parents.get(node), ast.JoinedStr | ast.FormattedValue):
+        names = [name for name in (*site.locals[:12], *site.members[:8]) if name not in {"self", "cls"}]
+        yield from literal(site, node, dict.fromkeys(names, 0.3))
     match node.value:
         case bool(value):
             yield from literal(site, node, {str(not value): 0.85, "None": 0.3})
@@ -90,6 +102,9 @@ def respelt(site: Site, node: ast.expr, text: str) -> Iterator[Edit]:
     for old, new in (*STRING_NEIGHBOURS, *REGEX_NEIGHBOURS):
         for place in re.finditer(re.escape(old), inner) if old else re.finditer(r"^|$", inner):
             found[inner[: place.start()] + new + inner[place.end() :]] = 0.3
+    for place in re.finditer(r"(?<=[\w-])\](?!.*\[\w*$)", inner):
+        for more in ("0-9", "A-Z", "a-z", "_", ".", "-", "+"):
+            found[inner[: place.start()] + more + inner[place.start() :]] = 0.3
     for place in re.finditer(r"\d", inner):
         for step in (1, -1):
             digit = str((int(place.group()) + step) % 10)
@@ -120,6 +135,12 @@ def off_by_one(node: ast.expr, site: Site) -> Iterator[Edit]:
     prior = chance_of_shift(node, site)
     if not prior:
         return
+    if (
+        isinstance(node, ast.BinOp)
+        and any(isinstance(part, ast.Constant) for part in ast.walk(node))
+        and not is_number(node.right)
+    ):
+        prior *= 0.7  # its own number is the better place
     match node:
         case ast.BinOp(left=left, op=ast.Add() | ast.Sub() as operation, right=ast.Constant(value=int(amount))):
             amount = amount if isinstance(operation, ast.Add) else -amount
@@ -141,12 +162,33 @@ def resummed(site: Site, node: ast.expr, left: ast.expr, amount: int, prior: flo
     return Edit(*site.source.span(node), f"{base} {'+' if amount > 0 else '-'} {abs(amount)}", prior, "off by one")
 
 
+def distances(node: ast.expr, site: Site) -> Iterator[Edit]:
+    """Bounds and compared values with another name added, taken away, or its length taken away."""
+    parent = site.source.parents.get(node)
+    is_bound = isinstance(parent, ast.Slice) or (isinstance(parent, ast.Subscript) and parent.slice is node)
+    is_bound = is_bound or (isinstance(parent, ast.Call) and callee(parent) == "range" and parent.func is not node)
+    if not is_bound and not (isinstance(parent, ast.Compare) and isinstance(node, ast.BinOp | ast.Call | ast.Name)):
+        return
+    text, scale = site.source.segment(node), 1.0 if is_bound else 0.6
+    for name in (*site.locals[:10], *site.members[:5]):
+        if name not in {"self", "cls", text}:
+            for other, prior in {
+                f"{text} + {name}": 0.35,
+                f"{text} - {name}": 0.35,
+                f"{text} - len({name})": 0.3,
+            }.items():
+                yield Edit(*site.source.span(node), other, prior * scale, "distance")
+            if is_bound:
+                yield Edit(*site.source.span(node), f"{name} + {text}", 0.36, "distance")
+                yield Edit(*site.source.span(node), f"{name} - {text}", 0.3, "distance")
+
+
 def chance_of_shift(node: ast.expr, site: Site) -> float:
     if is_number(node) or not isinstance(node, ast.Name | ast.Attribute | ast.Call | ast.BinOp | ast.Subscript):
         return 0.0
     match site.source.parents.get(node):
         case ast.Slice() | ast.Call(func=ast.Name(id="range")):
-            return 0.75
+            return 0.7
         case ast.Subscript(slice=inner) if inner is node:
             return 0.7
         case ast.Compare():
@@ -156,7 +198,7 @@ def chance_of_shift(node: ast.expr, site: Site) -> float:
         case ast.Call(func=function) if function is not node:
             return 0.4
         case ast.Assign(value=value) if value is node:
-            return 0.35
+            return 0.45
     return 0.0
 
 

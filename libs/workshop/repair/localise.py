@@ -68,6 +68,11 @@ class Spectrum:
             return 0.0
         return max(guilty / math.sqrt(len(self.bad) * (guilty + innocent)), 1 / math.sqrt(1 + innocent))
 
+    @cached_property
+    def has_common_line(self) -> bool:
+        """Whether some line is run by every failing test, so that one edit may mend them all."""
+        return any(self.bad <= set(runners) for path in self.files for runners in self.result.lines[path].values())
+
     def suspects(self, limit: int = 20) -> list[Suspect]:
         found = [
             Suspect(path, line, round(self.score(path, line), 4))

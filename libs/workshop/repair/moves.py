@@ -101,7 +101,13 @@ def inward(site: Site) -> Iterator[Edit]:
     if isinstance(after, COMPOUND):
         block = next(bodies(after))
         place = site.source.line_span(block[0])[0]
-        yield Edit(start, place, site.source.text[end:place] + reindented(own, indent, site.source.indent(block[0])), 0.4, "move")
+        yield Edit(
+            start,
+            place,
+            site.source.text[end:place] + reindented(own, indent, site.source.indent(block[0])),
+            0.4,
+            "move",
+        )
 
 
 def every_block(node: ast.AST) -> Iterator[list[ast.stmt]]:
@@ -132,7 +138,16 @@ def returns(site: Site) -> Iterator[Edit]:
     statement, span = site.statement, site.source.span(site.statement)
     match statement:
         case ast.Return(value=None) | ast.Return(value=ast.Constant()):
-            for value in (*site.locals, "None", "True", "False", "[]", "0", *site.members[:6], *site.hints.literals[:10]):
+            for value in (
+                *site.locals,
+                "None",
+                "True",
+                "False",
+                "[]",
+                "0",
+                *site.members[:6],
+                *site.hints.literals[:10],
+            ):
                 yield Edit(*span, f"return {value}", 0.4, "return")
         case ast.Return(value=value) if value is not None:
             text = site.source.segment(value)
@@ -147,7 +162,7 @@ def returns(site: Site) -> Iterator[Edit]:
         case ast.Expr(value=ast.Yield(value=value)) if value is not None:
             yield Edit(*span, f"return {site.source.segment(value)}", 0.3, "return")
         case ast.Expr(value=value) if site.function and not isinstance(value, ast.Constant):
-            prefix = {"return ": 0.7, "await ": 0.3}
+            prefix = {"return ": 0.3 if site.after else 0.7, "await ": 0.3}
             if isinstance(value, ast.Call) and ast.unparse(value.func).endswith(("Error", "Exception")):
                 prefix = {"raise ": 0.95}
             for word, prior in prefix.items():
@@ -178,7 +193,7 @@ def chains(site: Site) -> Iterator[Edit]:
     elif isinstance(site.before, ast.If) and not site.before.orelse:
         yield Edit(start, start, "el", 0.5, "chain")
     if isinstance(statement.test, ast.expr) and not is_elif(site):
-        yield Edit(start, start + 2, "while", 0.35, "loop")
+        yield Edit(start, start + 2, "while", 0.25, "loop")
 
 
 def loops(site: Site) -> Iterator[Edit]:
@@ -189,8 +204,15 @@ def loops(site: Site) -> Iterator[Edit]:
     if isinstance(statement, ast.For):
         start, end = site.source.span(statement.iter)
         text = site.source.text[start:end]
-        for choice in (f"list({text})", f"{text}[1:]", f"{text}[:-1]", f"reversed({text})", f"sorted({text})", f"{text}.items()"):
-            yield Edit(start, end, choice, 0.4, "loop")
+        for choice in (
+            f"list({text})",
+            f"{text}[1:]",
+            f"{text}[:-1]",
+            f"reversed({text})",
+            f"sorted({text})",
+            f"{text}.items()",
+        ):
+            yield Edit(start, end, choice, 0.3, "loop")
 
 
 def repeats(site: Site) -> Iterator[Edit]:
@@ -201,14 +223,17 @@ def repeats(site: Site) -> Iterator[Edit]:
     indent = site.source.indent(site.statement)
     seen: dict[str, None] = {}
     for node in ast.walk(site.owner or site.function):
-        if isinstance(node, ast.Assign | ast.AugAssign | ast.Expr | ast.Return | ast.Raise) and not is_docstring(node):
-            if node.lineno == node.end_lineno and not isinstance(getattr(node, "value", None), ast.Yield):
-                seen[site.source.segment(node)] = None
+        simple = isinstance(node, ast.Assign | ast.AugAssign | ast.Expr | ast.Return | ast.Raise)
+        if simple and node.lineno == node.end_lineno and not is_docstring(node):
+            seen[site.source.segment(node)] = None
     for text in [*seen][:25]:
         line = f"{indent}{text}{site.source.newline}"
-        prior = 0.3
-        yield Edit(start, start, line, prior, "repeat")
-        yield Edit(end, end, closed(site, end) + line, prior, "repeat")
+        yield Edit(start, start, line, 0.3, "repeat")
+        yield Edit(end, end, closed(site, end) + line, 0.3, "repeat")
+        for name in dict.fromkeys(re.findall(r"\b[a-z_]\w*", text)):
+            if name in site.locals and name not in {"self", "cls"}:
+                guarded = f"{indent}if {name}:{site.source.newline}{deeper(site, indent)}{text}{site.source.newline}"
+                yield Edit(start, start, guarded, 0.28, "repeat")
 
 
 def closed(site: Site, end: int) -> str:

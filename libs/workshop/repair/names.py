@@ -10,29 +10,82 @@ from .site import Site
 from .source import Edit
 
 BUILTINS = frozenset(dir(builtins))
-SIBLINGS = (
-    ("min", "max"), ("any", "all"), ("append", "extend"), ("lstrip", "rstrip", "strip"), ("startswith", "endswith"),
-    ("upper", "lower", "title", "capitalize", "casefold"), ("floor", "ceil"), ("find", "rfind"), ("index", "rindex"),
-    ("split", "rsplit", "splitlines"), ("keys", "values", "items"), ("int", "float", "str", "round"),
-    ("list", "tuple", "set", "sorted"), ("pop", "popleft", "popitem"), ("append", "appendleft"), ("append", "add"),
-    ("add", "update"), ("remove", "discard"), ("isdigit", "isalpha", "isalnum", "isnumeric", "isdecimal"),
-    ("isupper", "islower"), ("ljust", "rjust", "center"), ("union", "intersection", "difference", "symmetric_difference"),
-    ("heappush", "heappop"), ("sum", "max", "min", "len"), ("bisect_left", "bisect_right", "bisect"), ("sin", "cos"),
-    ("match", "search", "fullmatch"), ("replace", "removeprefix", "removesuffix"), ("partition", "rpartition"),
-    ("dumps", "dump"), ("loads", "load"), ("read", "readlines", "readline"), ("write", "writelines"),
-    ("date", "datetime"), ("days", "seconds", "total_seconds"), ("month", "day", "year"), ("hour", "minute", "second"),
-    ("weekday", "isoweekday"), ("lower", "casefold"), ("copy", "deepcopy"), ("log", "log2", "log10"),
-    ("issubset", "issuperset"), ("insert", "append"), ("get", "pop", "setdefault"), ("is_file", "is_dir", "exists"),
-    ("name", "stem", "suffix"), ("combinations", "permutations", "product"), ("left", "right"), ("first", "last"),
-    ("setdefault", "get"), ("prev", "next"), ("head", "tail"), ("start", "end", "stop"), ("width", "height"), ("x", "y"),
-    ("row", "col"), ("rows", "cols"), ("key", "value"), ("enumerate", "reversed"), ("isinstance", "issubclass"),
-    ("encode", "decode"), ("quantize", "normalize"), ("mean", "median"), ("strptime", "strftime"), ("lstrip", "removeprefix"),
-    ("rstrip", "removesuffix"), ("zip", "enumerate"), ("reversed", "sorted"),
-)  # fmt: skip
+SIBLINGS = """
+min max
+any all
+append extend
+lstrip rstrip strip
+startswith endswith
+upper lower title capitalize casefold
+floor ceil
+find rfind
+index rindex
+split rsplit splitlines
+keys values items
+int float str round
+list tuple set sorted
+pop popleft popitem
+append appendleft
+append add
+add update
+remove discard
+isdigit isalpha isalnum isnumeric isdecimal
+isupper islower
+ljust rjust center
+union intersection difference symmetric_difference
+heappush heappop
+sum max min len
+bisect_left bisect_right bisect
+sin cos
+match search fullmatch
+replace removeprefix removesuffix
+partition rpartition
+dumps dump
+loads load
+read readlines readline
+write writelines
+date datetime
+days seconds total_seconds
+month day year
+hour minute second
+weekday isoweekday
+lower casefold
+copy deepcopy
+log log2 log10
+issubset issuperset
+insert append
+get pop setdefault
+is_file is_dir exists
+name stem suffix
+combinations permutations product
+left right
+first last
+setdefault get
+prev next
+head tail
+start end stop
+width height
+x y
+row col
+rows cols
+key value
+enumerate reversed
+isinstance issubclass
+encode decode
+quantize normalize
+mean median
+strptime strftime
+lstrip removeprefix
+rstrip removesuffix
+zip enumerate
+reversed sorted
+"""
+"""Names that are mistaken for each other, one family a line."""
+FAMILIES = tuple(tuple(line.split()) for line in SIBLINGS.strip().splitlines())
 
 
 def siblings(name: str) -> list[str]:
-    found = itertools.chain.from_iterable(group for group in SIBLINGS if name in group)
+    found = itertools.chain.from_iterable(group for group in FAMILIES if name in group)
     return [item for item in dict.fromkeys(found) if item != name]
 
 
@@ -49,8 +102,9 @@ def names(node: ast.expr, site: Site) -> Iterator[Edit]:
     if isinstance(parent, ast.Call) and parent.func is node:
         yield from functions(node, site)
         return
+    beside = {ast.unparse(item) for item in getattr(parent, "args", ())} if isinstance(parent, ast.Call) else set()
     for other, prior in neighbours(node.id, site).items():
-        yield Edit(*span, other, prior, "name")
+        yield Edit(*span, other, prior * (0.6 if other in beside else 1.0), "name")
 
 
 def neighbours(name: str, site: Site) -> dict[str, float]:
@@ -101,13 +155,15 @@ def attributes(node: ast.expr, site: Site) -> Iterator[Edit]:
     elif is_called:
         defined = [other for other in site.module.functions if other not in site.module.names]
         related |= {other: 0.3 + 0.2 * likeness(node.attr, other) for other in defined[:30]}
-    related |= dict.fromkeys(siblings(node.attr), 0.7)
+    related |= dict.fromkeys(siblings(node.attr), 0.75)
     for other, prior in related.items():
         if other != node.attr and not other.startswith("__"):
             yield Edit(start, end, other, prior, "attribute")
     if is_called:
         return
     yield Edit(*site.source.span(node), site.source.segment(node.value), 0.2, "attribute")
+    if isinstance(node.ctx, ast.Load):
+        yield Edit(end, end, "()", 0.35, "call")
     if base == "self" and node.attr in site.locals and isinstance(node.ctx, ast.Load):
         yield Edit(*site.source.span(node), node.attr, 0.6, "name")
     if isinstance(node.ctx, ast.Load):

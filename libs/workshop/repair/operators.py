@@ -1,6 +1,7 @@
 """Edits of operators: comparisons, arithmetic, boolean logic, augmented assignments."""
 
 import ast
+import itertools
 import re
 from collections.abc import Iterator
 
@@ -57,7 +58,9 @@ def between(source: Source, left: ast.expr, right: ast.expr, operator: str) -> t
     return (start + match.start(), start + match.end()) if match else None
 
 
-def swap_operator(site: Site, left: ast.expr, right: ast.expr, operator: str, others: dict[str, float]) -> Iterator[Edit]:
+def swap_operator(
+    site: Site, left: ast.expr, right: ast.expr, operator: str, others: dict[str, float]
+) -> Iterator[Edit]:
     span = between(site.source, left, right, operator)
     if span:
         yield from (Edit(*span, other, prior, "operator") for other, prior in others.items())
@@ -103,7 +106,9 @@ def bare_span(site: Site, node: ast.expr, replacement: ast.expr) -> tuple[int, i
     start, end = site.source.span(node)
     text = site.source.text
     around = text[start - 1 : start] == "(" and text[end : end + 1] == ")"
-    is_call = bool(re.search(r"[\w\])]\s*$", text[: start - 1][-20:])) and not re.search(r"\b(return|in|not|and|or|if|else)\s*$", text[: start - 1][-20:])
+    is_call = bool(re.search(r"[\w\])]\s*$", text[: start - 1][-20:])) and not re.search(
+        r"\b(return|in|not|and|or|if|else)\s*$", text[: start - 1][-20:]
+    )
     return (start - 1, end + 1) if around and not is_call and isinstance(replacement, TIGHT) else (start, end)
 
 
@@ -121,7 +126,7 @@ def regroup(node: ast.BinOp | ast.BoolOp, site: Site) -> Iterator[Edit]:
     """`a + b * c` as `(a + b) * c` and `a * b + c` as `a * (b + c)`."""
     operands = [node.left, node.right] if isinstance(node, ast.BinOp) else node.values
     text = site.source.text
-    for left, right in zip(operands, operands[1:], strict=False):
+    for left, right in itertools.pairwise(operands):
         start, end = site.source.span(left)[0], site.source.span(right)[1]
         last, first = tail(left), head(right)
         if first is not right and text[site.source.span(left)[1] : site.source.span(right)[0]].count("(") == 0:
@@ -178,6 +183,26 @@ def signs(node: ast.expr, site: Site) -> Iterator[Edit]:
         yield from negate(site, node, 0.7)
 
 
+def truthiness(node: ast.expr, site: Site) -> Iterator[Edit]:
+    """`if x` for `if x is not None`, `x or y` for a default only when there is nothing, and the reverse."""
+    span, parent = site.source.span(node), site.source.parents.get(node)
+    match node:
+        case ast.Compare(left=left, ops=[ast.Is() | ast.IsNot()], comparators=[ast.Constant(value=None)]):
+            text = grouped(site, left)
+            yield Edit(*span, f"not {text}" if isinstance(node.ops[0], ast.Is) else text, 0.5, "truth")
+        case ast.UnaryOp(op=ast.Not(), operand=ast.Name() | ast.Attribute() | ast.Call() as operand):
+            yield Edit(*span, f"{site.source.segment(operand)} is None", 0.6, "truth")
+        case ast.Name() | ast.Attribute() | ast.Call() if getattr(parent, "test", None) is node or is_operand(parent):
+            yield Edit(*span, f"{site.source.segment(node)} is not None", 0.6, "truth")
+        case ast.BoolOp(op=ast.Or(), values=[first, second]):
+            yes, no = site.source.segment(first), site.source.segment(second)
+            yield Edit(*span, f"({yes} if {yes} is not None else {no})", 0.4, "truth")
+
+
+def is_operand(parent: ast.AST | None) -> bool:
+    return isinstance(parent, ast.BoolOp)
+
+
 def conditions(node: ast.expr, site: Site) -> Iterator[Edit]:
     """Conditions as a whole: turned round, or made stricter or laxer with another name."""
     parent = site.source.parents.get(node)
@@ -201,5 +226,6 @@ def augmented(statement: ast.stmt, site: Site) -> Iterator[Edit]:
             others = {f"{other}=": prior for other, prior in ARITHMETIC[name].items()}
             yield from swap_operator(site, target, value, f"{name}=", {**others, "=": 0.6})
         case ast.Assign(targets=[target], value=value) if not isinstance(target, ast.Tuple):
-            others = {"+=": 0.5, "-=": 0.35, "*=": 0.3, "|=": 0.15}
+            likely = 0.4 if isinstance(target, ast.Name) else 0.65
+            others = {"+=": likely, "-=": 0.35, "*=": 0.3, "|=": 0.15}
             yield from swap_operator(site, target, value, "=", others)

@@ -60,8 +60,8 @@ def narrative(inputs: Inputs, diagnosis: Diagnosis, suspects: list[Suspect]) -> 
         "",
         "## Test Strategy",
         "",
-        "The failing tests above already state what is wrong; they are the targets. Each edit is tried against them and",
-        "the passing tests that run the edited line, then against the whole suite in a fresh interpreter.",
+        "The failing tests above already state what is wrong; they are the targets. Each edit is tried against them",
+        "and the passing tests that run the edited line, then against the whole suite in a fresh interpreter.",
         "",
         "## What We Are NOT Doing",
         "",
@@ -88,11 +88,6 @@ def risks(diagnosis: Diagnosis, suspects: list[Suspect]) -> list[str]:
         f"- {top} line{'s share' if top > 1 else ' has'} the highest suspicion; tests alone decide between them.",
         "- An edit that satisfies the tests may still miss what the issue means; the review has to look at it.",
     ]
-    if len(diagnosis.failing) > 1 and not shared(diagnosis):
+    if len(diagnosis.failing) > 1 and not diagnosis.spectrum.has_common_line:
         found.append("- No line is run by all failing tests, so there may be more than one defect.")
     return found
-
-
-def shared(diagnosis: Diagnosis) -> bool:
-    spectrum = diagnosis.spectrum
-    return any(spectrum.bad <= set(runners) for path in spectrum.files for runners in diagnosis.result.lines[path].values())

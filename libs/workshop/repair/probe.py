@@ -12,7 +12,7 @@ import sys
 import threading
 import traceback
 import types
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +23,10 @@ from .reach import ROOT, reach_repository
 
 OUT = Path(os.environ["RUNG_REPAIR_OUT"])
 TEST_LIMIT_S = float(os.environ.get("RUNG_REPAIR_TEST_LIMIT_S", "10"))
+NEXT_LIMIT_S = 1.5
 TEXT_KEPT = 6000
 IMPORTS = "(import)"
+PACKAGE = __package__ or ""
 
 
 class TestDidNotEndError(BaseException):
@@ -53,8 +55,19 @@ class Notes:
         self.order: list[str] = []
         self.files: dict[str, str] = {}
 
+    def limit_s(self) -> float:
+        """How long a test may run: once one did not end, the next get little more than the slowest that passed."""
+        if all(noted.get("error") != TestDidNotEndError.__name__ for noted in self.tests.values()):
+            return TEST_LIMIT_S
+        slowest = max(
+            (noted["duration_s"] for noted in self.tests.values() if noted["outcome"] == "passed"), default=0.0
+        )
+        return min(TEST_LIMIT_S, max(NEXT_LIMIT_S, 20 * slowest))
+
     def add(self, report: pytest.TestReport) -> None:
-        noted = self.tests.setdefault(report.nodeid, {"outcome": "passed", "duration_s": 0.0, "message": "", "text": ""})
+        noted = self.tests.setdefault(
+            report.nodeid, {"outcome": "passed", "duration_s": 0.0, "message": "", "text": ""}
+        )
         noted["duration_s"] += report.duration
         if report.failed:
             noted["outcome"] = "failed" if report.when == "call" else "error"
@@ -104,7 +117,7 @@ def foreign_modules() -> list[str]:
     names = []
     for name, module in list(sys.modules.items()):
         origin = getattr(module, "__file__", None)
-        if origin and not Path(origin).is_relative_to(ROOT) and not name.startswith(("_", "pytest", "coverage")):
+        if origin and not Path(origin).is_relative_to(ROOT) and not name.startswith((PACKAGE, "__", "coverage")):
             names.append(name)
     return names
 
@@ -146,17 +159,17 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
-    with alarm(TEST_LIMIT_S):
+    with alarm(notes.limit_s()):
         return (yield)
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[pytest.TestReport]:
-    report: pytest.TestReport = yield
+def pytest_runtest_makereport(call: pytest.CallInfo[None]) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
     notes.add(report)
     if call.excinfo and report.failed:
-        notes.tests[item.nodeid]["frames"] = frames_of(call.excinfo.value)
-        notes.tests[item.nodeid]["error"] = type(call.excinfo.value).__name__
+        notes.tests[report.nodeid]["frames"] = frames_of(call.excinfo.value)
+        notes.tests[report.nodeid]["error"] = type(call.excinfo.value).__name__
     return report
 
 

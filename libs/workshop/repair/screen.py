@@ -15,15 +15,13 @@ from typing import Any, TextIO
 
 import pytest
 
-from .forks import Answer, adopt_orphans, in_fork, limit_cpu
+from .forks import Answer, Tell, adopt_orphans, in_fork, limit_cpu
 from .reach import ROOT, reach_repository
 from .swap import CannotSwapError, Loaded
 
 SLACK_S = 1.0
-single: dict[str, Any] | None = None
-"""The only job of this session; set by the process that starts a session for each job."""
-answer: Answer = {}
-"""What the single job found."""
+single: tuple[dict[str, Any], Tell] | None = None
+"""The only job of this session and where its answer goes; set by the process that starts a session for each job."""
 
 
 @dataclass(frozen=True)
@@ -135,9 +133,9 @@ def serve(session: pytest.Session) -> None:
     channel.answer({"ready": len(items)})
     for job in channel.jobs():
 
-        def work(job: dict[str, Any] = job) -> Answer:
+        def work(tell: Tell, job: dict[str, Any] = job) -> None:
             channel.close()
-            return patched(job, loaded, items)
+            tell(patched(job, loaded, items))
 
         write(job, "text")
         channel.answer(in_fork(work, total_limit(job)))
@@ -151,13 +149,13 @@ reach_repository()
 def pytest_runtestloop(session: pytest.Session) -> bool:
     warnings.simplefilter("ignore", DeprecationWarning)
     if single is not None:
-        answer.update(try_job(single, {item.nodeid: item for item in session.items}))
+        job, tell = single
+        tell(try_job(job, {item.nodeid: item for item in session.items}))
     else:
         serve(session)
     return True
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> pytest.TestReport:
     """The outcome without the text, which costs more than the test."""
     outcome = "passed"
@@ -169,5 +167,3 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     outcomes.note(report)
-
-

@@ -1,5 +1,6 @@
 """Decides which tests a candidate has to face first, and reads a server's answer."""
 
+import time
 from collections.abc import Iterable
 from typing import Any
 
@@ -10,7 +11,8 @@ from .suite import Test
 
 WANTED_MAX = 6
 KEPT_MAX = 400
-CPU_MIN_S = 0.5
+CPU_MIN_S = 0.12
+CPU_MIN_AT_MOST_S = 1.0
 TIMES_BASELINE = 10.0
 
 
@@ -29,6 +31,7 @@ class Screening:
         self._unstable: set[str] = set()
         self._prelude: list[str] = []
         self._is_always_cold = False
+        self._cpu_min_s = CPU_MIN_AT_MOST_S
         self.targets = frozenset(test.nodeid for test in diagnosis.failing)
 
     def calibrate(self, worker: Worker) -> None:
@@ -41,6 +44,7 @@ class Screening:
             for prelude in ([], self._companions()):
                 self._prelude = prelude
                 if self._reproduces(worker):
+                    self._cpu_min_s = self._measure(worker)
                     return
         raise NotReproducibleError
 
@@ -54,6 +58,16 @@ class Screening:
             return False
         self._unstable = set(answer.get("broken", ()))
         return not answer["trouble"] and not answer["passed"]
+
+    def _measure(self, worker: Worker) -> float:
+        """CPU seconds that any stage may take at least: five times what a fork needs when nothing is changed."""
+        ending = [nodeid for nodeid in self._sorted(self.targets) if not is_endless(self._tests[nodeid])]
+        started = time.monotonic()
+        worker.ask(
+            {**self._job(wanted=ending[:WANTED_MAX], more=[], kept=[], everything=True), "path": ""},
+            is_cold=self._is_always_cold,
+        )
+        return min(CPU_MIN_AT_MOST_S, max(CPU_MIN_S, 5 * (time.monotonic() - started)))
 
     def _companions(self) -> list[str]:
         """The passing tests before the last failing one: they may leave behind what makes it fail."""
@@ -71,9 +85,10 @@ class Screening:
             return frozenset()
         return frozenset(answer["passed"])
 
-    def is_alone(self, candidate: Candidate) -> bool:
-        """Whether some failing tests never come near the candidate's line, so that it cannot mend them."""
-        return not candidate.is_elsewhere and not self.targets <= self._runners(candidate)
+    def is_complete(self, candidate: Candidate, mended: frozenset[str]) -> bool:
+        """Whether no single edit is likely to mend everything, and this one mends all that come near its line."""
+        several = not self._spectrum.has_common_line
+        return several and not candidate.is_elsewhere and mended >= self.targets & self._runners(candidate)
 
     def _runners(self, candidate: Candidate) -> frozenset[str]:
         """Tests that run the candidate's lines; all of them where the lines run at import."""
@@ -86,11 +101,18 @@ class Screening:
         runners = self._runners(candidate)
         affected = self._sorted(self.targets & runners) or self._sorted(self.targets)
         kept = [nodeid for nodeid in self._order if nodeid in runners and self._is_stable(nodeid)]
-        return self._job(wanted=affected[:WANTED_MAX], more=affected[WANTED_MAX:], kept=kept[:KEPT_MAX], everything=False)
+        return self._job(
+            wanted=affected[:WANTED_MAX], more=affected[WANTED_MAX:], kept=kept[:KEPT_MAX], everything=False
+        )
 
     def _is_stable(self, nodeid: str) -> bool:
         test = self._tests.get(nodeid)
-        return test is not None and test.outcome == "passed" and nodeid not in self._unstable and nodeid not in self._prelude
+        return (
+            test is not None
+            and test.outcome == "passed"
+            and nodeid not in self._unstable
+            and nodeid not in self._prelude
+        )
 
     def _sorted(self, nodeids: Iterable[str]) -> list[str]:
         """Quick tests first; with a prelude the order of the suite, which matters then."""
@@ -100,7 +122,7 @@ class Screening:
 
     def _job(self, *, wanted: list[str], more: list[str], kept: list[str], everything: bool) -> dict[str, Any]:
         stages = {"prelude": self._prelude, "wanted": wanted, "more": more, "kept": kept}
-        limits = {name: max(CPU_MIN_S, sum(map(self._limit, nodeids))) for name, nodeids in stages.items()}
+        limits = {name: max(self._cpu_min_s, sum(map(self._limit, nodeids))) for name, nodeids in stages.items()}
         return {**stages, "limits": limits, "everything": everything, "start_s": 30.0 if everything else 10.0}
 
     def _limit(self, nodeid: str) -> float:
@@ -108,7 +130,7 @@ class Screening:
         test = self._tests[nodeid]
         if is_endless(test):
             usual = sorted(other.duration_s for other in self._diagnosis.result.passing)
-            return TIMES_BASELINE * usual[len(usual) // 2] if usual else CPU_MIN_S
+            return TIMES_BASELINE * usual[len(usual) // 2] if usual else 0.0
         return TIMES_BASELINE * test.duration_s
 
 

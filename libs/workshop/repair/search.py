@@ -10,7 +10,8 @@ short extra time.
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Set
+from collections.abc import Callable, Iterator
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -70,7 +71,7 @@ class Round:
     root: Path
     clock: Clock
     tally: Tally
-    refuted: Set[str]
+    refuted: AbstractSet[str]
     screening: Screening
     stop_s: float
     accepted: list[Repair] = field(default_factory=list)
@@ -94,23 +95,23 @@ class Round:
                     return rank, candidate
         return None
 
-    def work(self, worker: Worker, place: Path, candidates: Iterator[tuple[int, Candidate]]) -> None:
+    def work(self, worker: Worker, candidates: Iterator[tuple[int, Candidate]]) -> None:
         """One thread's loop: screen a candidate, confirm it if it is plausible, note it if it is partial."""
         try:
             while (following := self.next(candidates)) is not None:
                 rank, candidate = following
                 mended = self.screening.mended(worker, candidate)
                 if mended == self.screening.targets:
-                    self.confirm(candidate, rank, place)
+                    self.confirm(candidate, rank)
                 elif mended:
-                    self.note_partial(candidate, rank, len(mended))
+                    self.note_partial(candidate, rank, mended)
                 else:
                     self.tally.refuted.append(candidate.digest)
         except ServerError as error:
             self.trouble = error
 
-    def confirm(self, candidate: Candidate, rank: int, place: Path) -> None:
-        result = confirmed(self.root, candidate, self.diagnosis, place, self.clock.left_s)
+    def confirm(self, candidate: Candidate, rank: int) -> None:
+        result = confirmed(self.root, candidate, self.diagnosis, self.clock.left_s)
         if result is None or result.failing:
             self.tally.refuted.append(candidate.digest)
             return
@@ -119,10 +120,10 @@ class Round:
             extra = EXTRA_S if candidate.is_overfitting else 0.0
             self.stop_s = min(self.stop_s, self.clock.spent_s + extra)
 
-    def note_partial(self, candidate: Candidate, rank: int, count: int) -> None:
+    def note_partial(self, candidate: Candidate, rank: int, mended: frozenset[str]) -> None:
         with self.lock:
-            self.partial.append((count, candidate, rank))
-            share = 0.0 if self.screening.is_alone(candidate) else PARTIAL_SHARE
+            self.partial.append((len(mended), candidate, rank))
+            share = 0.0 if self.screening.is_complete(candidate, mended) else PARTIAL_SHARE
             self.stop_s = min(self.stop_s, self.clock.spent_s + share * self.clock.left_s)
 
     def best(self) -> Repair | None:
@@ -130,17 +131,17 @@ class Round:
         ordered = sorted(self.accepted, key=lambda repair: (repair.candidate.is_overfitting, -repair.candidate.score))
         return next(iter(ordered), None)
 
-    def best_partial(self, place: Path) -> Repair | None:
+    def best_partial(self) -> Repair | None:
         """The partial repair that mends most, if a fresh run of the suite agrees that it mends something."""
         ordered = sorted(self.partial, key=lambda item: (-item[0], item[1].is_overfitting, -item[1].score))
         for _, candidate, rank in ordered[:5]:
-            result = confirmed(self.root, candidate, self.diagnosis, place, self.clock.left_s)
+            result = confirmed(self.root, candidate, self.diagnosis, self.clock.left_s)
             if result is not None and len(result.failing) < len(self.diagnosis.failing):
                 return Repair(candidate, rank, result)
         return None
 
 
-def confirmed(root: Path, candidate: Candidate, diagnosis: Diagnosis, place: Path, limit_s: float) -> Result | None:
+def confirmed(root: Path, candidate: Candidate, diagnosis: Diagnosis, limit_s: float) -> Result | None:
     """The suite's result with the edit, in a fresh interpreter and a fresh copy; None if it breaks anything."""
     with workplace() as fresh:
         target = copy(root, fresh)
@@ -156,7 +157,7 @@ def confirmed(root: Path, candidate: Candidate, diagnosis: Diagnosis, place: Pat
 
 
 def search(
-    root: Path, diagnosis: Diagnosis, hints: Hints, clock: Clock, tally: Tally, refuted: Set[str]
+    root: Path, diagnosis: Diagnosis, hints: Hints, *, clock: Clock, tally: Tally, refuted: AbstractSet[str]
 ) -> tuple[Repair | None, bool]:
     """The best single edit of the repository at `root`, and whether it mends everything."""
     with workplace() as place:
@@ -164,9 +165,9 @@ def search(
         screening = Screening(diagnosis)
         round_ = Round(diagnosis, root, clock, tally, refuted, screening, stop_s=clock.budget_s)
         candidates = enumerate(ranked(root, diagnosis.spectrum, hints), start=1)
-        in_threads(ground, place, screening, lambda worker: round_.work(worker, place, candidates))
+        in_threads(ground, place, screening, lambda worker: round_.work(worker, candidates))
         best = round_.best()
-        return (best, True) if best else (round_.best_partial(place), False)
+        return (best, True) if best else (round_.best_partial(), False)
 
 
 def in_threads(ground: Ground, place: Path, screening: Screening, work: Callable[[Worker], None]) -> None:

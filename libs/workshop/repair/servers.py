@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from .suite import PACKAGE, Launch, arguments, copy, environment
 
@@ -102,7 +102,7 @@ class Worker:
         self.root = copy(ground.root, place)
         self._servers: dict[str, Server] = {}
 
-    def __enter__(self) -> "Worker":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

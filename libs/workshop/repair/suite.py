@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import Any
 
 NOT_COPIED = frozenset({
-    ".git", "__pycache__", ".venv", "venv", ".tox", ".nox", "node_modules", ".mypy_cache", ".ruff_cache", ".pytest_cache", ".eggs",
+    ".git", "__pycache__", ".venv", "venv", ".tox", ".nox", "node_modules", ".mypy_cache", ".ruff_cache",
+    ".pytest_cache", ".eggs",
 })  # fmt: skip
 PACKAGE = __package__ or ""
-PACKAGE_PARENT = str(Path(__file__).resolve().parents[PACKAGE.count(".") + 1])
+PACKAGE_PARENT = str(Path(__file__).absolute().parents[PACKAGE.count(".") + 1])
 
 
 class SuiteError(Exception):
@@ -60,7 +61,7 @@ class Test:
 
 @dataclass(frozen=True)
 class Result:
-    """A whole run. `lines` maps file and line to the positions (in `order`) of the tests that ran it, -1 for imports."""
+    """A whole run. `lines` maps file and line to the places in `order` of the tests that ran it, -1 for imports."""
 
     tests: dict[str, Test]
     order: tuple[str, ...]
@@ -122,7 +123,11 @@ def environment(root: Path, place: Path, launch: Launch, **more: str) -> dict[st
     paths = source_paths(root)
     reach = [*paths, PACKAGE_PARENT] if launch.is_early else [PACKAGE_PARENT]
     return {
-        **{name: value for name, value in os.environ.items() if name not in {"PYTEST_ADDOPTS", "COVERAGE_PROCESS_START"}},
+        **{
+            name: value
+            for name, value in os.environ.items()
+            if name not in {"PYTEST_ADDOPTS", "COVERAGE_PROCESS_START"}
+        },
         "PYTHONPATH": os.pathsep.join([*reach, os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep),
         "PYTHONDONTWRITEBYTECODE": "1",
         "COVERAGE_CORE": "ctrace",
@@ -146,7 +151,10 @@ def run(root: Path, *, launch: Launch, limit_s: float, coverage: bool = False) -
     Raises: SuiteError if pytest cannot run, does not end in time, or cannot collect everything.
     """
     with workplace() as place:
-        more = {"RUNG_REPAIR_COVERAGE": "1" if coverage else "0", "RUNG_REPAIR_TEST_LIMIT_S": str(min(10.0, limit_s / 4))}
+        more = {
+            "RUNG_REPAIR_COVERAGE": "1" if coverage else "0",
+            "RUNG_REPAIR_TEST_LIMIT_S": str(min(10.0, limit_s / 12)),
+        }
         command = [sys.executable, *(["-P"] if not launch.is_early else []), "-m", "pytest", "-p", f"{PACKAGE}.probe"]
         done = call([*command, *arguments(place, launch)], root, environment(root, place, launch, **more), limit_s)
         told = place / "result.json"
@@ -193,7 +201,8 @@ def parse(told: dict[str, Any]) -> Result:
         for nodeid, noted in told["tests"].items()
     }
     lines = {
-        path: {int(line): tuple(numbers) for line, numbers in by_line.items()} for path, by_line in told["lines"].items()
+        path: {int(line): tuple(numbers) for line, numbers in by_line.items()}
+        for path, by_line in told["lines"].items()
     }
     errors = tuple((error["nodeid"], error["message"]) for error in told["errors"])
     return Result(tests, tuple(told["order"]), told["files"], errors, lines, tuple(told["modules"]))

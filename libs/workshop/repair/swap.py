@@ -58,7 +58,9 @@ class Loaded:
 
 
 def code_of(filename: str, first_line: int, text: str, flags: int) -> types.CodeType:
-    return compile("\n" * (first_line - 1) + text, filename, "exec", flags=flags, dont_inherit=True)
+    padded = "\n" * (first_line - 1) + text
+    code: types.CodeType = compile(padded, filename, "exec", flags=flags, dont_inherit=True)
+    return code
 
 
 def named(code: types.CodeType) -> Iterator[tuple[tuple[str, int], types.CodeType]]:
