@@ -23,10 +23,9 @@ from nats.js.api import (
 from nats.js.errors import APIError
 
 from libs.runtime.keys import KeyFileError
-from libs.runtime.rights import DURABLES, PROVISIONER, Durable
+from libs.runtime.rights import ACK_WAIT_S, DURABLES, PROVISIONER, Durable
 from libs.runtime.server import connect_options
 
-ACK_WAIT_S: Final = 30.0
 ASIDE_KEPT_S: Final = 30 * 24 * 3600.0
 DUPLICATES_S: Final = 0.1
 """As short as the server allows: within this time a foreign message with the same id would swallow ours."""

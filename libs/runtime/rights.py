@@ -47,6 +47,9 @@ class Durable:
     unacknowledged_max: int = 1000
 
 
+ACK_WAIT_S: Final = 10.0
+"""After this time without a sign of life a message goes to another worker; each gives three in that time."""
+
 WAITING_MAX: Final = 16
 """Attempts handed to one worker service at once; each is kept alive while it waits for its turn."""
 

@@ -33,12 +33,11 @@ from libs.contracts.wire import Newer, Unreadable
 from libs.contracts.words import Service
 from libs.runtime.artifacts import Artifacts
 from libs.runtime.log import Conflict, Log, LogUnavailable
-from libs.runtime.rights import API, WAITING_MAX, inbox
+from libs.runtime.rights import ACK_WAIT_S, API, WAITING_MAX, inbox
 from libs.runtime.server import connect_options
 from libs.runtime.settings import SettingMissing, Settings, read_settings
 from libs.runtime.telemetry import span, start_logging, start_tracing, stop_tracing
 
-ACK_WAIT_S: Final = 30.0
 NEWER_RETRY_S: Final = 60.0
 RETRY_MAX_S: Final = 60.0
 BUG_TRIES: Final = 5

@@ -14,6 +14,7 @@ from libs.contracts.history import Fence, fence_for, matches
 from libs.contracts.subjects import run_filter
 from libs.contracts.wire import Newer
 from libs.contracts.words import Phase, Service
+from libs.runtime import log as log_module
 from libs.runtime.artifacts import ArtifactDamaged, ArtifactMissing
 from libs.runtime.log import BATCH, Conflict, Log, LogUnavailable
 from libs.runtime.timers import schedule
@@ -122,7 +123,8 @@ async def test_what_cannot_be_read_stands_in_the_history_beside_the_facts(bus: B
     assert history.head == history.unread[0].sequence
 
 
-async def test_a_fact_of_another_service_is_not_taken(bus: Bus) -> None:
+async def test_a_fact_of_another_service_is_not_taken(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log_module, "ANSWER_S", 0.5)
     async with bus.client(Service.BUILDER) as client:
         log = Log(client, api="api", producer=Service.BUILDER)
         with pytest.raises(LogUnavailable):
@@ -172,7 +174,8 @@ async def test_a_missing_or_altered_artifact_is_told_apart(bus: Bus) -> None:
         digest = hashlib.sha256(b"true").hexdigest()
         await client.request("$O.artifacts.C.forged", b"false")
         entry = json.dumps({"name": digest, "nuid": "forged", "chunks": 1}).encode()
-        from libs.runtime.artifacts import _entry_subject
+        from libs.runtime import log as log_module
+from libs.runtime.artifacts import _entry_subject
 
         await client.request(_entry_subject(digest), entry)
         with pytest.raises(ArtifactDamaged):

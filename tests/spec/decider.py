@@ -7,6 +7,7 @@ Fact n has the sequence and id n, and the store's time 1000 + n.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 from libs.contracts.facts import Fact, IssueFact, LadderFact, Owed, RunFact
 from libs.contracts.requests import DecisionRequest
@@ -40,15 +41,15 @@ class Given:
 
     facts: tuple[Fact, ...]
 
-    @property
+    @cached_property
     def recorded(self) -> tuple[Recorded, ...]:
         return record(self.facts)
 
-    @property
+    @cached_property
     def run(self) -> Run:
         return fold(recorded for recorded in self.recorded if not isinstance(recorded.fact, LadderFact))
 
-    @property
+    @cached_property
     def ladder(self) -> Ladder:
         return fold_ladder(recorded for recorded in self.recorded if isinstance(recorded.fact, LadderFact))
 

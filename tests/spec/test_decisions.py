@@ -1,6 +1,7 @@
 """What a person may decide, where, and what is refused with which sentence."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -28,6 +29,7 @@ from tests.spec.story import (
     completed,
     decided,
     errored,
+    granted,
     merged,
     started,
     watch_started,
@@ -157,7 +159,7 @@ def test_an_override_is_what_contradicts_a_pass_or_a_fail(
 @pytest.mark.parametrize(
     "seen", [{"phase": Phase.BUILD}, {"attempt": 2}, {"commit": BASE}], ids=["phase", "attempt", "commit"]
 )
-def test_a_decision_about_what_is_past_is_stale_and_names_both(seen: dict[str, object]) -> None:
+def test_a_decision_about_what_is_past_is_stale_and_names_both(seen: dict[str, Any]) -> None:
     said = refusal(waiting(Phase.TEST), asks(DecisionKind.APPROVE, **seen))
     assert said.code == "stale"
     assert f"the run is at test attempt 1 on {CHANGE[:12]}" in said.message
@@ -212,13 +214,7 @@ def test_a_human_can_take_up_an_aborted_run(kind: DecisionKind) -> None:
 
 
 def supervised_plan() -> Given:
-    from libs.contracts.facts import LevelEarned, LevelGranted
-
-    ladder = (
-        LevelEarned(workflow=started().workflow, level=Level.SUPERVISED, reason="r"),
-        LevelGranted(workflow=started().workflow, level=Level.SUPERVISED, by="ann", reason="r"),
-    )
-    log = given(adopted(), *ladder, started(level=Level.SUPERVISED)).settled()
+    log = given(adopted(), *granted(Level.SUPERVISED), started(level=Level.SUPERVISED)).settled()
     return log.then(completed(Phase.PLAN)).settled()
 
 

@@ -140,23 +140,42 @@ async def test_replay_rebuilds_exactly_the_live_state(system: System, tmp_path: 
         assert await operator.view(run) == before
 
 
-@pytest.mark.parametrize("service", list(Service))
-async def test_a_service_killed_again_and_again_changes_nothing_in_the_end(tmp_path: Path, service: Service) -> None:
-    case = flat_layout(tmp_path / "repository")
+KILLED_AFTER = {
+    Phase.PLAN: (Service.BUILDER,),
+    Phase.BUILD: (Service.GATEKEEPER,),
+    Phase.TEST: (),
+    Phase.REVIEW: (Service.GATEKEEPER,),
+    Phase.DOCUMENT: (Service.MERGER,),
+    Phase.DEPLOY: (Service.MERGER, Service.GATEKEEPER, Service.MONITOR),
+}
+"""Who is killed right after a human approved a phase; the planner is killed while it plans."""
+
+
+@pytest.fixture
+def fragile(tmp_path: Path) -> Iterator[System]:
     with running_system(tmp_path / "system") as system:
-        async with system.operator() as operator:
-            run = await operator.open_issue(case.path, case.title, case.body)
-            seen: set[str] = set()
-            while (view := await operator.view(run)) is None or view.stage != "ended":
-                if view is not None and view.stage == "waiting" and view.checkpoint is not None:
-                    place = f"{view.checkpoint.phase}-{view.checkpoint.attempt}"
-                    if place not in seen:
-                        await operator.decide(run, DecisionKind.APPROVE, phase=view.checkpoint.phase)
-                        seen.add(place)
-                        system.kill_service(service)
-                        system.start_service(service)
-                        await system.healthy(service)
-            history = await operator.history(run)
+        yield system
+
+
+async def test_services_killed_in_the_middle_of_their_work_change_nothing_in_the_end(
+    fragile: System, tmp_path: Path
+) -> None:
+    case = flat_layout(tmp_path / "repository")
+    async with fragile.operator() as operator:
+        run = await operator.open_issue(case.path, case.title, case.body)
+        await operator.until_stage(run, "working", phase=Phase.PLAN)
+        fragile.kill_service(Service.PLANNER)
+        fragile.start_service(Service.PLANNER)
+        for phase, services in KILLED_AFTER.items():
+            await operator.until_stage(run, "waiting", phase=phase)
+            await operator.decide(run, DecisionKind.APPROVE, phase=phase)
+            for service in services:
+                fragile.kill_service(service)
+                fragile.start_service(service)
+            for service in services:
+                await fragile.healthy(service)
+        view = await operator.until_stage(run, "ended")
+        history = await operator.history(run)
     assert view.outcome == "merged"
     _assert_nothing_doubled([recorded.fact for recorded in history.facts])
     assert git(case.path, "log", "--format=%s", "main").count("fix: ") == 1
