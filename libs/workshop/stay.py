@@ -18,6 +18,7 @@ from libs.workshop.confinement import Limits
 CHUNK: Final = 2**16
 LINE_MAX: Final = 64 * 2**20
 TICK_S: Final = 0.25
+DEATH_S: Final = 5.0
 
 ADVICE: Final = (
     "allow unprivileged user namespaces (sysctl kernel.unprivileged_userns_clone=1 and "
@@ -117,6 +118,7 @@ class Stay:
         self._stderr = Kept(limits.output_bytes)
         self._heard: asyncio.StreamReader | None = None
         self._trouble: Exception | None = None
+        self._killed: set[int] = set()
         self._started_s = self._last_output_s = time.monotonic()
 
     async def follow(self, speech: bytes | Dialogue, cancel: asyncio.Event) -> Finished:
@@ -208,6 +210,8 @@ class Stay:
         self._kill()
         await asyncio.gather(talk, watch, life, return_exceptions=True)
         await self._process.wait()
+        told = self._status.get("child-pid")
+        await asyncio.gather(*map(_death_of, self._killed | ({told} if told is not None else set())))
 
     def _kill(self) -> None:
         """Stop bubblewrap first, so that no child appears between the look at its children and its own death."""
@@ -217,6 +221,7 @@ class Stay:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGSTOP)
             for child in _children(pid):
+                self._killed.add(child)
                 os.kill(child, signal.SIGKILL)
             os.kill(pid, signal.SIGKILL)
 
@@ -234,8 +239,9 @@ class Stay:
         if told is not None:
             return told
         said = self._stderr.content.decode(errors="replace").strip()
-        if said.startswith("bwrap: "):
-            raise SandboxUnavailable(f"The sandbox cannot start: {said.removeprefix('bwrap: ').rstrip('.')}; {ADVICE}.")
+        if said.startswith("bwrap: ") or self._status.get("child-pid") is None:
+            why = said.removeprefix("bwrap: ").rstrip(".") or "bwrap ended at once"
+            raise SandboxUnavailable(f"The sandbox cannot start: {why}; {ADVICE}.")
         return 128 + signal.SIGKILL
 
 
@@ -256,3 +262,19 @@ def _children(pid: int) -> list[int]:
     with suppress(OSError):
         return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
     return []
+
+
+async def _death_of(pid: int) -> None:
+    """Wait for the first process of a namespace: it counts as ended only when all others in there have."""
+    try:
+        pidfd = os.pidfd_open(pid)
+    except OSError:
+        return
+    loop, is_dead = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_reader(pidfd, is_dead.set)
+    try:
+        with suppress(TimeoutError):  # so that a number given to another process meanwhile holds up nobody
+            await asyncio.wait_for(is_dead.wait(), DEATH_S)
+    finally:
+        loop.remove_reader(pidfd)
+        os.close(pidfd)

@@ -382,7 +382,7 @@ async def test_the_gatekeeper_answers_the_operator_s_queries(bus: Bus) -> None:
 async def test_the_operator_sees_how_far_each_listener_is(bus: Bus) -> None:
     for durable in rights.DURABLES:
         info = await bus.operator.js.consumer_info(durable.stream, durable.name)
-        assert info.config.ack_wait == provision.ACK_WAIT_S
+        assert info.config.ack_wait == rights.ACK_WAIT_S
     assert (await bus.operator.js.stream_info("ASIDE")).config.max_age == provision.ASIDE_KEPT_S
 
 

@@ -35,7 +35,8 @@ add 2>/dev/null || { chmod -R u+rwX . && add; } || { rm -f .git/index && add; } 
 git diff-index --cached --quiet HEAD 2>/dev/null || git commit -q --no-verify --allow-empty-message -m 'Leftovers' \
   || fail "its files cannot be committed"
 tip=$(git rev-parse --verify -q 'HEAD^{commit}') || fail "it has no commit"
-before=$(git rev-parse --verify -q "$base^{tree}") && after=$(git rev-parse --verify -q "$tip^{tree}") || fail "it is broken"
+before=$(git rev-parse --verify -q "$base^{tree}") \
+  && after=$(git rev-parse --verify -q "$tip^{tree}") || fail "it is broken"
 [ "$before" != "$after" ] || exit 3
 git merge-base --is-ancestor "$base" "$tip" \
   || tip=$(git commit-tree "$tip^{tree}" -p "$base" -m 'All that was left') || fail "its files cannot be committed"

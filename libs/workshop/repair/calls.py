@@ -142,6 +142,7 @@ def wraps(node: ast.expr, site: Site) -> Iterator[Edit]:
     if not prior:
         return
     text = site.source.segment(node)
+    yield from mirrored(node, site)
     for name, chance in WRAPPERS.items():
         if not text.startswith(f"{name}("):
             yield Edit(*site.source.span(node), f"{name}({text})", chance * prior, "wrap")
@@ -151,6 +152,20 @@ def wraps(node: ast.expr, site: Site) -> Iterator[Edit]:
     if isinstance(node, ast.BinOp):
         for digits in ("2", "1"):
             yield Edit(*site.source.span(node), f"round({text}, {digits})", 0.3 * prior, "wrap")
+
+
+def mirrored(node: ast.expr, site: Site) -> Iterator[Edit]:
+    """The same conversion as on the other side of a comparison."""
+    parent = site.source.parents.get(node)
+    if not isinstance(parent, ast.Compare) or len(parent.comparators) != 1:
+        return
+    other = parent.left if node is parent.comparators[0] else parent.comparators[0]
+    text = site.source.segment(node)
+    match other:
+        case ast.Call(func=ast.Attribute(attr=name), args=[], keywords=[]) if not text.endswith(f".{name}()"):
+            yield Edit(*site.source.span(node), f"{text}.{name}()", 0.9, "wrap")
+        case ast.Call(func=ast.Name(id=name), args=[_]) if not text.startswith(f"{name}("):
+            yield Edit(*site.source.span(node), f"{name}({text})", 0.7, "wrap")
 
 
 def chance_of_wrap(node: ast.expr, site: Site) -> float:

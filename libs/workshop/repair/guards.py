@@ -163,6 +163,21 @@ def is_future(statement: ast.stmt) -> bool:
     return isinstance(statement, ast.ImportFrom) and statement.module == "__future__"
 
 
+def decorators(site: Site) -> Iterator[Edit]:
+    """A method's decorator that was forgotten, or that should not be there."""
+    function = site.statement
+    if not isinstance(function, Function) or site.owner is None:
+        return
+    start = site.source.line_span(function)[0]
+    present = {ast.unparse(item) for item in function.decorator_list}
+    for name in sorted({"property", "staticmethod", "classmethod"} - present):
+        yield Edit(start, start, f"{site.source.indent(function)}@{name}{site.source.newline}", 0.4, "decorator")
+    for item in function.decorator_list:
+        line = item.lineno - 1
+        if item.end_lineno == item.lineno:
+            yield Edit(site.source.starts[line], site.source.starts[line + 1], "", 0.35, "decorator")
+
+
 def members(site: Site) -> Iterator[Edit]:
     """`self.x = x` for a parameter of `__init__` that was never kept, or a super call that was forgotten."""
     function = site.function

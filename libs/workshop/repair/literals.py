@@ -28,7 +28,8 @@ def constants(node: ast.expr, site: Site) -> Iterator[Edit]:
         return
     if not isinstance(site.source.parents.get(node), ast.JoinedStr | ast.FormattedValue):
         names = [name for name in (*site.locals[:12], *site.members[:8]) if name not in {"self", "cls"}]
-        yield from literal(site, node, dict.fromkeys(names, 0.3))
+        named = [name for name in site.module.names if name.isupper()][:10]
+        yield from literal(site, node, {**dict.fromkeys(named, 0.25), **dict.fromkeys(names, 0.3)})
     match node.value:
         case bool(value):
             yield from literal(site, node, {str(not value): 0.85, "None": 0.3})
@@ -87,8 +88,15 @@ def strings(site: Site, node: ast.Constant, value: str) -> Iterator[Edit]:
     seen = {repr(item): 0.3 for item in site.module.constants if isinstance(item, str) and len(item) < 60}
     hinted = {item: 0.45 for item in site.hints.literals if item[0] in "\"'"}
     cases = {repr(item): 0.3 for item in (value.lower(), value.upper(), value.title(), value.strip(), "", " ")}
-    yield from literal(site, node, {**cases, **seen, **hinted})
+    yield from literal(site, node, {requoted(item, text): prior for item, prior in {**cases, **seen, **hinted}.items()})
     yield from respelt(site, node, text)
+
+
+def requoted(literal: str, like: str) -> str:
+    """A string literal in the quotes of another one, where that changes nothing else."""
+    quote, inner = like.lstrip("rRbBuUfF")[:1], literal[1:-1]
+    plain = quote in {"'", '"'} and not set(inner) & {"'", '"', "\\"}
+    return f"{quote}{inner}{quote}" if plain else literal
 
 
 def respelt(site: Site, node: ast.expr, text: str) -> Iterator[Edit]:

@@ -19,6 +19,7 @@ from .source import bodies
 from .suite import Result
 
 IMPORT_SHARE = 0.75
+BINDING_SHARE = 0.88
 MENTIONED = 1.2
 RAISED_HERE = 1.25
 
@@ -118,7 +119,7 @@ class Judge:
             if isinstance(statement, ast.Try):
                 score = max(score, self._highest(range(statement.lineno, (statement.end_lineno or 0) + 1)))
         else:
-            score = IMPORT_SHARE * self._inherited(site)
+            score = self._inherited(site)
         return score * self._mentions(site) * self._blame(statement)
 
     def _highest(self, lines: range) -> float:
@@ -128,16 +129,16 @@ class Judge:
         """A definition's own body, or the most suspicious line that uses what the statement binds."""
         statement = site.statement
         if isinstance(statement, Function | ast.ClassDef):
-            return self._highest(range(statement.lineno, (statement.end_lineno or statement.lineno) + 1))
+            return IMPORT_SHARE * self._highest(range(statement.lineno, (statement.end_lineno or statement.lineno) + 1))
         bound = [name for name in bindings(statement) if name.isidentifier()]
         if not bound:
-            return 0.3 * self._spectrum.file_score(self._path)
+            return IMPORT_SHARE * 0.3 * self._spectrum.file_score(self._path)
         used = re.compile(rf"\b(?:{'|'.join(map(re.escape, bound))})\b")
         lines = self._module.source.lines
         users = [number for number, line in enumerate(lines, 1) if used.search(line)]
         own = header_lines(statement)
         direct = max((self._spectrum.score(self._path, line) for line in users if line not in own), default=0.0)
-        return max(direct, 0.3 * self._spectrum.file_score(self._path))
+        return BINDING_SHARE * max(direct, 0.3 * self._spectrum.file_score(self._path))
 
     def _mentions(self, site: Site) -> float:
         names = {site.function.name if site.function else "", site.owner.name if site.owner else ""}

@@ -223,8 +223,9 @@ def repeats(site: Site) -> Iterator[Edit]:
     indent = site.source.indent(site.statement)
     seen: dict[str, None] = {}
     for node in ast.walk(site.owner or site.function):
-        simple = isinstance(node, ast.Assign | ast.AugAssign | ast.Expr | ast.Return | ast.Raise)
-        if simple and node.lineno == node.end_lineno and not is_docstring(node):
+        if not isinstance(node, ast.Assign | ast.AugAssign | ast.Expr | ast.Return | ast.Raise):
+            continue
+        if node.lineno == node.end_lineno and not is_docstring(node):
             seen[site.source.segment(node)] = None
     for text in [*seen][:25]:
         line = f"{indent}{text}{site.source.newline}"

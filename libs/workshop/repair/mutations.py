@@ -47,6 +47,7 @@ STATEMENTS: tuple[Callable[[Site], Iterator[Edit]], ...] = (
     guards.handlers,
     guards.imports,
     guards.members,
+    guards.decorators,
 )
 
 

@@ -3,7 +3,6 @@
 import ast
 import builtins
 import difflib
-import itertools
 from collections.abc import Iterator
 
 from .site import Site
@@ -23,7 +22,7 @@ index rindex
 split rsplit splitlines
 keys values items
 int float str round
-list tuple set sorted
+list tuple set
 pop popleft popitem
 append appendleft
 append add
@@ -84,9 +83,14 @@ reversed sorted
 FAMILIES = tuple(tuple(line.split()) for line in SIBLINGS.strip().splitlines())
 
 
-def siblings(name: str) -> list[str]:
-    found = itertools.chain.from_iterable(group for group in FAMILIES if name in group)
-    return [item for item in dict.fromkeys(found) if item != name]
+def siblings(name: str) -> dict[str, float]:
+    """Names mistaken for this one, with how likely: those next to it in its family most."""
+    found: dict[str, float] = {}
+    for family in FAMILIES:
+        if name in family:
+            place = family.index(name)
+            found |= {other: 0.82 - 0.07 * abs(index - place) for index, other in enumerate(family) if index != place}
+    return found
 
 
 def likeness(name: str, other: str) -> float:
@@ -124,7 +128,7 @@ def neighbours(name: str, site: Site) -> dict[str, float]:
 def functions(node: ast.Name, site: Site) -> Iterator[Edit]:
     """What is called by a plain name."""
     span = site.source.span(node)
-    related = dict.fromkeys(siblings(node.id), 0.7)
+    related = siblings(node.id)
     here = site.module.functions
     arity = len(here[node.id]) if node.id in here else None
     for other in site.module.names:
@@ -155,7 +159,7 @@ def attributes(node: ast.expr, site: Site) -> Iterator[Edit]:
     elif is_called:
         defined = [other for other in site.module.functions if other not in site.module.names]
         related |= {other: 0.3 + 0.2 * likeness(node.attr, other) for other in defined[:30]}
-    related |= dict.fromkeys(siblings(node.attr), 0.75)
+    related |= siblings(node.attr)
     for other, prior in related.items():
         if other != node.attr and not other.startswith("__"):
             yield Edit(start, end, other, prior, "attribute")

@@ -5,12 +5,14 @@ from typing import Any
 from .diagnosis import Diagnosis, diagnose
 from .inputs import Inputs, inert, one_line
 from .localise import Suspect
+from .suite import copy, workplace
 
 FILES_SHOWN = 15
 
 
 def plan(inputs: Inputs) -> None:
-    diagnosis = diagnose(inputs.root, inputs.budget_s)
+    with workplace() as place:
+        diagnosis = diagnose(copy(inputs.root, place), inputs.budget_s)
     suspects = diagnosis.spectrum.suspects()
     inputs.write_data("plan.json", as_data(diagnosis, suspects))
     inputs.write("report.md", narrative(inputs, diagnosis, suspects))

@@ -22,6 +22,8 @@ from .servers import Ground, ServerError, Worker
 from .site import Hints
 from .suite import Result, SuiteError, copy, run, workplace
 
+ALONE_S = 0.8
+"""How long one worker searches alone; most repairs turn up by then, and a second one costs as much to start."""
 EXTRA_S = 6.0
 """How long to look for something better than an edit that may only silence the tests."""
 PARTIAL_SHARE = 0.35
@@ -167,7 +169,8 @@ def search(
         candidates = enumerate(ranked(root, diagnosis.spectrum, hints), start=1)
         in_threads(ground, place, screening, lambda worker: round_.work(worker, candidates))
         best = round_.best()
-        return (best, True) if best else (round_.best_partial(), False)
+        best = best or round_.best_partial()
+        return best, best is not None and not best.result.failing
 
 
 def in_threads(ground: Ground, place: Path, screening: Screening, work: Callable[[Worker], None]) -> None:
@@ -177,12 +180,13 @@ def in_threads(ground: Ground, place: Path, screening: Screening, work: Callable
         if cores() < 2:
             work(first)
             return
-        with Worker(ground, place / "w2") as second:
-            threads = [threading.Thread(target=work, args=(worker,), daemon=True) for worker in (first, second)]
-            for thread in threads:
-                thread.start()
-            for thread in threads:
-                thread.join()
+        leading = threading.Thread(target=work, args=(first,), daemon=True)
+        leading.start()
+        leading.join(ALONE_S)
+        if leading.is_alive():
+            with Worker(ground, place / "w2") as second:
+                work(second)
+                leading.join()
 
 
 def cores() -> int:

@@ -153,7 +153,7 @@ def run(root: Path, *, launch: Launch, limit_s: float, coverage: bool = False) -
     with workplace() as place:
         more = {
             "RUNG_REPAIR_COVERAGE": "1" if coverage else "0",
-            "RUNG_REPAIR_TEST_LIMIT_S": str(min(10.0, limit_s / 12)),
+            "RUNG_REPAIR_TEST_LIMIT_S": str(one_test_limit(limit_s)),
         }
         command = [sys.executable, *(["-P"] if not launch.is_early else []), "-m", "pytest", "-p", f"{PACKAGE}.probe"]
         done = call([*command, *arguments(place, launch)], root, environment(root, place, launch, **more), limit_s)
@@ -161,6 +161,11 @@ def run(root: Path, *, launch: Launch, limit_s: float, coverage: bool = False) -
         if not told.exists():
             raise SuiteError(f"pytest could not run the suite: {last_words(done)}")
         return parse(json.loads(told.read_text(encoding="utf-8")))
+
+
+def one_test_limit(limit_s: float) -> float:
+    """Seconds for one test: a small share of all there is, but enough for a busy machine."""
+    return min(10.0, max(1.5, limit_s / 12))
 
 
 def call(command: Sequence[str], root: Path, env: dict[str, str], limit_s: float) -> str:
