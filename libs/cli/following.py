@@ -70,11 +70,18 @@ class Follower:
     async def look(self) -> Moment:
         """What is new, and the run as it is now."""
         self._bell.clear()
+        news = await self._news()
+        view = await self._view(self._told)
+        if view is not None and view.sequence > self._told:
+            news += await self._news()  # the run went on in between; its view is not shown before its facts
+        return Moment(news, view)
+
+    async def _news(self) -> tuple[Recorded, ...]:
         history = await self._connection.log.read(run_filter(self._run))
         news = tuple(recorded for recorded in history.facts if recorded.sequence > self._told)
         if news:
             self._told, self.doing = news[-1].sequence, ""
-        return Moment(news, await self._view(self._told))
+        return news
 
     async def _view(self, sequence: int) -> RunView | None:
         """The view once it has taken in a fact, or the newest there is when it lags."""

@@ -175,7 +175,8 @@ async def launched(data: Path, tell: Tell, *, port: int | None = None) -> AsyncI
     try:
         server = await start(data, port=port)
     except BaseException:
-        await _end(nursery)
+        nursery.kill()  # it has no services yet
+        await nursery.wait()
         raise
     launcher = Launcher(data, tell, server, nursery)
     try:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import typer
+from nats.errors import Error as NatsError
 
 from libs.cli import decide, doctor, issue, log, replay, run, runs, up, workflow
 from libs.cli.connection import default_data
@@ -29,6 +30,7 @@ KNOWN: Final[tuple[tuple[type[Exception], ExitCode], ...]] = (
     (ProvisionError, ExitCode.FAILED),
     (KeyFileError, ExitCode.UNREACHABLE),
     (LogUnavailable, ExitCode.UNREACHABLE),
+    (NatsError, ExitCode.UNREACHABLE),
     (ArtifactMissing, ExitCode.FAILED),
     (ArtifactDamaged, ExitCode.FAILED),
 )
@@ -94,10 +96,16 @@ def _told(error: Exception) -> tuple[str, int]:
         return f"{said}. See rung --help.", error.exit_code
     for known, code in KNOWN:
         if isinstance(error, known):
-            return str(error), code
+            return _whole_sentence(str(error)), code
     if isinstance(error, typer.Abort):
         return "Interrupted.", ExitCode.INTERRUPTED
     return _bug(error), ExitCode.FAILED
+
+
+def _whole_sentence(said: str) -> str:
+    """Libraries speak in halves: `nats: connection closed`."""
+    said = said.removeprefix("nats: ")
+    return f"{said[:1].upper()}{said[1:]}" + ("" if said.endswith((".", "\n")) else ".")
 
 
 def _bug(error: Exception) -> str:
@@ -105,7 +113,8 @@ def _bug(error: Exception) -> str:
     log = default_data() / "logs" / "cli.log"
     said = one_line(f"{type(error).__name__}: {error}", 500)
     try:
-        log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for directory in (log.parent.parent, log.parent):
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         with _private(log) as file:
             file.write(f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())}\n{_trace(error)}\n")
     except OSError:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Final
 
 import typer
+from nats.errors import Error as NatsError
 
 from libs.cli import options as o
 from libs.cli.answers import Answers, Automatic, Nobody, Person
@@ -118,10 +119,10 @@ class Following:
                     result = await pursuit.follow(connection)
                     pursuit.narrator.rest()
                     return await self._end(result, connection)
-            except (Unreachable, LogUnavailable) as lost:
+            except (Unreachable, LogUnavailable, NatsError) as lost:
                 if not left:
                     raise
-                self.screen.progress(f"{lost} Trying again.")
+                self.screen.progress(f"The system is gone ({str(lost).rstrip('.')}); trying again.", "yellow")
         raise AssertionError("the last try returns or raises")
 
     def _answers(self, connection: Connection, automatic: Automatic | None) -> Answers:

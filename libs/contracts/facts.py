@@ -394,7 +394,7 @@ class ChangeRefused(RunFact):
     attempt: Attempt
     commit: ObjectId
     base: ObjectId
-    code: Literal["moved", "dirty", "gone", "held", "frozen", "lowered", "mismatch"]
+    code: Literal["moved", "dirty", "gone", "refused", "held", "frozen", "lowered", "mismatch"]
     message: str
 
 

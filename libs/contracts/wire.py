@@ -24,6 +24,8 @@ SPEC_VERSION: Final = "1.0"
 CONTENT_TYPE: Final = "application/json"
 STRUCTURED: Final = "application/cloudevents+json"
 SCHEMA: Final = re.compile(r"^urn:rung:(?P<kind>[a-z]+(?:\.[a-z]+)+):(?P<version>[1-9][0-9]{0,5})$")
+_REQUIRED: Final = ("specversion", "id", "type", "source")
+_OPTIONAL: Final = ("subject", "dataschema", "cause", "traceparent")
 _UNENCODED: Final = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in '"%')
 _BY_KIND: Final = {f"{fact.stream}.{fact.type.removeprefix('issue.')}": fact for fact in FACTS}
 
@@ -161,13 +163,14 @@ def read_envelope(headers: Mapping[str, str] | None) -> Envelope:
 
 
 def _envelope(found: Mapping[str, Any]) -> Envelope:
-    if missing := [name for name in ("specversion", "id", "type", "source") if not found.get(name)]:
+    if missing := [name for name in _REQUIRED if not found.get(name)]:
         raise Unreadable(f"no CloudEvent: {', '.join(missing)} missing")
-    if not all(isinstance(value, str) for name, value in found.items() if name != "data"):
+    known = [found.get(name) for name in (*_REQUIRED, *_OPTIONAL)]
+    if not all(isinstance(value, str) for value in known if value is not None):
         raise Unreadable("no CloudEvent: an attribute is not a string")
     if not str(found["specversion"]).startswith("1."):
         raise Unreadable(f"CloudEvents version {found['specversion']} is not supported; send 1.0")
-    optional = {name: found.get(name) for name in ("subject", "dataschema", "cause", "traceparent")}
+    optional = {name: found.get(name) for name in _OPTIONAL}
     return Envelope(id=found["id"], type=found["type"], source=found["source"], **optional)
 
 

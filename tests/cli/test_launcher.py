@@ -39,10 +39,14 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def _children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
 def _nursery(up: Up) -> int:
     """The child that forks the services; the bus is the other one."""
-    children = Path(f"/proc/{up.process.pid}/task/{up.process.pid}/children").read_text().split()
-    return next(int(pid) for pid in children if "libs.cli.nursery" in Path(f"/proc/{pid}/cmdline").read_text())
+    children = _children(up.process.pid)
+    return next(pid for pid in children if "libs.cli.nursery" in Path(f"/proc/{pid}/cmdline").read_text())
 
 
 def _pids(up: Up) -> list[int]:
@@ -83,57 +87,44 @@ def test_doctor_finds_the_running_system_well(up: Up, rung: Rung) -> None:
     assert done.code == (0 if done.json["ok"] else 1)
 
 
-async def test_a_service_and_the_bus_that_are_killed_come_back(tmp_path: Path) -> None:
-    with running_up(tmp_path / "data") as up:
-        data, before = Path(up.data), find(Path(up.data))
+async def test_a_service_and_the_bus_that_are_killed_come_back_where_they_were(tmp_path: Path) -> None:
+    port = free_port()
+    with running_up(tmp_path / "data", "--port", str(port)) as up:
+        data, before, builder = Path(up.data), find(Path(up.data)), up.said["services"]["builder"]
         assert before is not None
         assert before.pid is not None
-        killed = up.said["services"]["builder"]
-        os.kill(killed, signal.SIGKILL)
+        assert before.url.endswith(f":{port}")
+        os.kill(builder, signal.SIGKILL)
         os.kill(before.pid, signal.SIGKILL)
 
         async def is_back() -> bool:
             now = find(data)
-            return now is not None and now.pid != before.pid and _is_gone(killed) and await _is_whole(data)
+            return now is not None and now.pid != before.pid and _is_gone(builder) and await _is_whole(data)
 
         assert await until(is_back, within_s=60)
-        after = find(data)
-        assert after is not None
-        assert after.url == before.url
+        assert find(data).url == before.url  # type: ignore[union-attr]
+        pids = _pids(up)
         up.process.send_signal(signal.SIGTERM)
         said = up.err()
+    assert up.process.returncode == 0
+    assert all(map(_is_gone, pids))
     assert "The builder ended with status -9" in said
     assert "The NATS server ended with status -9" in said
-    assert up.process.returncode == 0
 
 
-async def test_a_nursery_that_is_killed_takes_no_service_along_for_long(tmp_path: Path) -> None:
+async def test_what_is_killed_takes_its_children_along_and_the_nursery_comes_back(tmp_path: Path) -> None:
     with running_up(tmp_path / "data") as up:
-        os.kill(_nursery(up), signal.SIGKILL)
-        data = Path(up.data)
+        data, killed = Path(up.data), _nursery(up)
+        os.kill(killed, signal.SIGKILL)
 
         async def is_back() -> bool:
-            return await _are_gone(list(up.said["services"].values())) and await _is_whole(data)
+            return all(map(_is_gone, (killed, *up.said["services"].values()))) and await _is_whole(data)
 
         assert await until(is_back, within_s=60)
-
-
-async def test_a_launcher_that_is_killed_leaves_no_process_behind(tmp_path: Path) -> None:
-    with running_up(tmp_path / "data") as up:
-        pids = _pids(up)
+        pids = [*_pids(up), *_children(_nursery(up))]
+        assert len(pids) == len(Service) * 2 + 2
         up.process.kill()
         assert await until(lambda: _are_gone(pids))
-
-
-async def test_a_launcher_that_is_told_to_end_leaves_no_process_behind(tmp_path: Path) -> None:
-    port = free_port()
-    with running_up(tmp_path / "data", "--port", str(port)) as up:
-        assert up.said["url"].endswith(f":{port}")
-        pids = _pids(up)
-        up.process.send_signal(signal.SIGTERM)
-        up.process.communicate()
-        assert up.process.returncode == 0
-        assert await _are_gone(pids)
 
 
 def test_what_does_not_last_is_started_again_ever_more_slowly_but_always() -> None:

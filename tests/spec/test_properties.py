@@ -266,7 +266,7 @@ def _woken(log: Given) -> Given:
     return log if isinstance(log.facts[-1], LadderFact) else log.settled()
 
 
-@settings(max_examples=70, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(histories())
 def test_a_run_always_comes_to_rest_and_then_ended_or_waits_for_somebody_or_a_timer(log: Given) -> None:
     log.owes_nothing()
@@ -276,7 +276,7 @@ def test_a_run_always_comes_to_rest_and_then_ended_or_waits_for_somebody_or_a_ti
     assert run.checkpoint is None or run.stage is Stage.WAITING
 
 
-@settings(max_examples=70, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(histories())
 def test_nothing_merges_unless_a_human_said_so_for_that_attempt_or_the_highest_level_s_timer_did(log: Given) -> None:
     for count, fact in enumerate(log.facts):
@@ -303,7 +303,7 @@ def _has_earned(before: Given) -> bool:
     return f"merge-{run.attempt}" in run.timers_due and is_green and has_authority
 
 
-@settings(max_examples=70, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(histories())
 def test_no_verdict_stands_above_what_was_in_force_and_none_goes_on_alone_at_the_lowest_level(log: Given) -> None:
     for count, fact in enumerate(log.facts):
@@ -314,7 +314,7 @@ def test_no_verdict_stands_above_what_was_in_force_and_none_goes_on_alone_at_the
             assert not is_lowest or fact.disposition is Disposition.CHECKPOINT
 
 
-@settings(max_examples=70, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(histories())
 def test_no_approval_stands_on_a_failed_verdict_and_no_program_overrides(log: Given) -> None:
     for count, fact in enumerate(log.facts):
@@ -326,7 +326,7 @@ def test_no_approval_stands_on_a_failed_verdict_and_no_program_overrides(log: Gi
             assert not (is_fail and fact.automatic)
 
 
-@settings(max_examples=70, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(histories(), st.data())
 def test_after_a_crash_at_any_point_the_same_is_owed(log: Given, data: st.DataObject) -> None:
     cut = data.draw(st.integers(4, len(log.facts)))

@@ -10,7 +10,9 @@ from libs.workshop.repair.document import document
 from libs.workshop.repair.inputs import Inputs, inert, quoted
 
 ENTRY = "Totals add up."
-KEPT = "# Changelog\n\n## [Unreleased]\n\n### Added\n\n- A thing.\n\n### Fixed\n\n- Old fix,\n  on two lines.\n\n## [1.0.0] - 2024-01-01\n"
+OPEN = "# Changelog\n\n## [Unreleased]\n"
+SECTION = f"## [Unreleased]\n\n### Fixed\n\n- {ENTRY}\n\n"
+KEPT = f"{OPEN}\n### Added\n\n- A thing.\n\n### Fixed\n\n- Old fix,\n  on two lines.\n\n## [1.0.0] - 2024-01-01\n"
 
 
 @pytest.mark.parametrize(
@@ -19,7 +21,7 @@ KEPT = "# Changelog\n\n## [Unreleased]\n\n### Added\n\n- A thing.\n\n### Fixed\n
         pytest.param(KEPT, KEPT.replace("lines.\n", f"lines.\n- {ENTRY}\n"), id="under the section's own Fixed"),
         pytest.param(
             "# Changelog\n\n## [Unreleased]\n\n## [1.0.0] - 2024-01-01\n\n- First.\n",
-            f"# Changelog\n\n## [Unreleased]\n\n### Fixed\n\n- {ENTRY}\n\n## [1.0.0] - 2024-01-01\n\n- First.\n",
+            f"{OPEN}\n### Fixed\n\n- {ENTRY}\n\n## [1.0.0] - 2024-01-01\n\n- First.\n",
             id="into an empty section",
         ),
         pytest.param(
@@ -29,7 +31,7 @@ KEPT = "# Changelog\n\n## [Unreleased]\n\n### Added\n\n- A thing.\n\n### Fixed\n
         ),
         pytest.param(
             "# Changes\n\nAll of them.\n\n## 1.0.0 (2024-01-01)\n\n* First.\n",
-            f"# Changes\n\nAll of them.\n\n## [Unreleased]\n\n### Fixed\n\n- {ENTRY}\n\n## 1.0.0 (2024-01-01)\n\n* First.\n",
+            f"# Changes\n\nAll of them.\n\n{SECTION}## 1.0.0 (2024-01-01)\n\n* First.\n",
             id="a released section stays closed",
         ),
         pytest.param(
@@ -57,9 +59,14 @@ def test_a_markdown_changelog_gets_one_entry_where_its_form_wants_it(before: str
     ("before", "after"),
     [
         pytest.param(
-            "Changes\n=======\n\n1.1 (unreleased)\n----------------\n\n- A.\n\n1.0 (2024-01-01)\n----------------\n\n- B.\n",
-            "Changes\n=======\n\nUnreleased\n----------\n\n- Totals add up.\n\n1.1 (unreleased)\n",
-            id="a numbered section counts as released",
+            "Changes\n=======\n\n1.0 (2024-01-01)\n----------------\n\n- B.\n",
+            "Changes\n=======\n\nUnreleased\n----------\n\n- Totals add up.\n\n1.0 (2024-01-01)\n",
+            id="a released section stays closed",
+        ),
+        pytest.param(
+            "Changes\n=======\n\n1.1 (unreleased)\n----------------\n\n- A.\n\n1.0\n---\n",
+            "Changes\n=======\n\n1.1 (unreleased)\n----------------\n\n- A.\n- Totals add up.\n\n1.0\n---\n",
+            id="a numbered section that says so is open",
         ),
         pytest.param(
             "Changes\n=======\n\nUnreleased\n----------\n\n* A.\n\n1.0\n---\n\n* B.\n",

@@ -105,7 +105,7 @@ def test_guards_take_their_constants_from_the_failing_assertion() -> None:
 def test_edits_of_real_code_are_almost_always_python_and_never_touch_comments() -> None:
     source = load(SAMPLES, "forks.py")
     assert source is not None
-    texts = [text for text in sorted(edited(source.text))][::40]
+    texts = sorted(edited(source.text))[::40]
     broken = sum(not is_python(text) for text in texts)
     assert len(texts) > 50
     assert broken < len(texts) / 20

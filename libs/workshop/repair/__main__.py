@@ -8,6 +8,7 @@ from .document import document
 from .inputs import Inputs, from_environment
 from .plan import plan
 from .search import Clock
+from .suite import SuiteError
 
 PHASES = ("plan", "build", "test", "review", "document")
 
@@ -39,8 +40,8 @@ def main(arguments: list[str]) -> int:
         return 2
     try:
         perform(arguments[0], inputs, Clock(inputs.budget_s))
-    except Declined as declined:
-        inputs.write("declined.txt", f"{declined}\n")
+    except (Declined, SuiteError) as declined:
+        inputs.write("declined.txt", f"{str(declined).rstrip('.')}.\n")
     return 0
 
 

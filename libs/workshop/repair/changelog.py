@@ -16,7 +16,10 @@ from .source import LINE
 NAMES = ("CHANGELOG", "CHANGES", "HISTORY", "NEWS", "CHANGE_LOG", "RELEASES")
 SUFFIXES = (".md", ".markdown", ".rst", ".txt", "")
 PLACES = ("", "docs", "doc")
-UNRELEASED = re.compile(r"##\s*\[?(unreleased|next|upcoming|development|main|master|head)\b", re.IGNORECASE)
+OPEN = re.compile(
+    r"^#*\s*\[?(next|upcoming|development|main|master|head)\b|\b(unreleased|not (yet )?released|tbd|tba|dev\d*)\b",
+    re.IGNORECASE,
+)
 RST_LINE = re.compile(r"([=\-~^\"'`#*+_:.])\1{2,}\s*$")
 NEW = "# Changelog\n\n## [Unreleased]\n\n### Fixed\n\n- {entry}\n"
 
@@ -95,7 +98,7 @@ def with_entry(text: str, entry: str, *, is_rst: bool = False) -> str:
 
 def in_markdown(lines: list[str], entry: str) -> list[str]:
     headings = [number for number, line in enumerate(lines) if re.match(r"##\s*[^#\s]", line)]
-    open_section = next((number for number in headings if UNRELEASED.match(lines[number])), None)
+    open_section = next((number for number in headings if OPEN.search(lines[number])), None)
     if open_section is None:
         if headings and not is_release(lines[headings[0]]):
             return under(lines, headings[0], entry)
@@ -109,7 +112,7 @@ def in_markdown(lines: list[str], entry: str) -> list[str]:
 
 def is_release(heading: str) -> bool:
     """Whether a heading names a version or a date, so that its section is closed."""
-    return bool(re.search(r"\d+\.\d+|\d{4}-\d\d", heading))
+    return not OPEN.search(heading) and bool(re.search(r"\d+\.\d+|\d{4}-\d\d", heading))
 
 
 def after_title(lines: list[str]) -> int:

@@ -1,6 +1,7 @@
 """Runs a repository's test suite in a fresh interpreter, in a copy of the repository, and says how each test fared."""
 
 import contextlib
+import errno
 import json
 import os
 import re
@@ -103,9 +104,16 @@ def workplace() -> Iterator[Path]:
 
 
 def copy(root: Path, place: Path) -> Path:
-    """The repository's files in a directory of the same name; links stay links."""
+    """The repository's files in a directory of the same name; links stay links, what is no plain file is left out.
+
+    Raises: SuiteError if there is no room for it.
+    """
     target = place / (root.name or "repository")
-    shutil.copytree(root, target, symlinks=True, ignore=_ignored, ignore_dangling_symlinks=True)
+    try:
+        shutil.copytree(root, target, symlinks=True, ignore=_ignored, ignore_dangling_symlinks=True)
+    except shutil.Error as error:
+        if os.strerror(errno.ENOSPC) in str(error):
+            raise SuiteError("There is no room here for a copy of the repository") from None
     return target
 
 
