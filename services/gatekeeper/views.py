@@ -100,7 +100,7 @@ def _phase(phase: Phase, records: list[AttemptRecord]) -> PhaseView:
         attempts=len(records),
         outcome=verdict.outcome if verdict else None,
         disposition=last.judged.disposition if last.judged else None,
-        reasons=verdict.reasons if verdict and verdict.reasons else (last.judged.reason,) if last.judged else (),
+        reasons=_verdict_words(last.judged) if last.judged else (),
         codes=verdict.codes if verdict else (),
         summary=last.summary,
         started_at=records[0].requested_at,

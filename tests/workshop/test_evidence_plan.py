@@ -106,7 +106,7 @@ def test_the_issue_s_significant_words_are_found_in_other_endings_and_inside_ide
 
 
 def test_words_that_every_issue_holds_are_no_terms() -> None:
-    assert read("This should not have been there when that does.", "This should not have been there").issue_terms == ()
+    assert read("This should have been there when that does not.", "This should not have been there").issue_terms == ()
 
 
 @pytest.mark.parametrize(
@@ -137,3 +137,15 @@ def test_a_sentence_is_no_empty_plan() -> None:
 @given(st.text(), st.text())
 def test_no_text_crashes_the_reading(text: str, issue: str) -> None:
     assert set(read(text, issue).files_named) <= set(FILES)
+
+
+@pytest.mark.parametrize("title", ["T odd_path", "Fix it", "#7", "µ < ½?", "a*b_c [x](y)"])
+def test_a_title_without_telling_words_is_answered_by_a_plan_that_quotes_it(title: str) -> None:
+    escaped = "".join(f"\\{char}" if char in "\\`*_[]<>#" else char for char in title)
+    said = read_plan(f"The issue “{escaped}” is in `a.py`.", files=["a.py"], issue_title=title, issue_body="")
+    assert said.issue_terms
+
+
+def test_a_title_without_telling_words_is_not_answered_by_a_plan_about_something_else() -> None:
+    said = read_plan("Rewrite `a.py` in another language.", files=["a.py"], issue_title="Fix it", issue_body="")
+    assert said.issue_terms == ()

@@ -6,6 +6,7 @@ plan clearly means a file: a path with a directory and a known suffix, or a sour
 in code quotes or with a line number. A file that the plan says it will create is never missing.
 """
 
+import html
 import re
 import unicodedata
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -30,6 +31,7 @@ _HEADING = re.compile(r"^\s{0,3}(#{1,6})\s+(.*)$|^\s*\*\*(.+?)\*\*:?\s*$|^([A-Z]
 _CREATES = re.compile(
     r"\b(?:creat(?:e|es|ed|ing|ion)|new files?|files? to add|add(?:s|ed|ing)? (?:a )?new)\b", re.IGNORECASE
 )
+_ESCAPE = re.compile(r"\\([!-/:-@\[-`{-~])")
 _WORD = re.compile(r"[^\W\d]\w*", re.UNICODE)
 _UNSPACED = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\u0e00-\u0e7f]")
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|_+")
@@ -64,7 +66,7 @@ def read_plan(
     return PlanEvidence(
         files_named=tuple(named)[:NAMES_MAX],
         files_missing=tuple(plain(path, 300) for path in missing if path not in announced)[:NAMES_MAX],
-        issue_terms=_terms_in(text, f"{issue_title}\n{issue_body}"),
+        issue_terms=_terms_in(_unescaped(text), issue_title, issue_body),
         is_empty=not _has_substance(text),
     )
 
@@ -126,11 +128,24 @@ def _means_a_file(candidate: _Named) -> bool:
     return suffix in SOURCE_SUFFIXES and (has_directory or candidate.is_quoted or candidate.has_line)
 
 
-def _terms_in(plan: str, issue: str) -> tuple[str, ...]:
-    """The issue's significant words that the plan uses too, in the issue's order."""
+def _terms_in(plan: str, title: str, body: str) -> tuple[str, ...]:
+    """The issue's significant words that the plan uses too, in the issue's order; its whole title counts as one."""
     spoken = _by_stem(_words(plan))
+    issue = f"{title}\n{body}"
     wanted = _significant(issue, 4) or _significant(issue, 3)
-    return tuple(term for term in wanted if _is_spoken(term, spoken))[:TERMS_MAX]
+    terms = tuple(term for term in wanted if _is_spoken(term, spoken))[:TERMS_MAX]
+    return terms or ((plain(title, 300),) if _is_quoted(title, plan) else ())
+
+
+def _is_quoted(title: str, plan: str) -> bool:
+    """Whether the plan holds the title, whatever was done to its spaces and marks."""
+    letters = "".join(filter(str.isalnum, title)).casefold()
+    return bool(letters) and letters in "".join(filter(str.isalnum, plan)).casefold()
+
+
+def _unescaped(markdown: str) -> str:
+    """The text as it is read once Markdown's backslashes and HTML's entities are taken away."""
+    return _ESCAPE.sub(r"\1", html.unescape(markdown))
 
 
 def _by_stem(words: Iterable[str]) -> dict[str, set[str]]:
