@@ -57,7 +57,7 @@ async def test_an_agent_that_fails_is_asked_again_only_when_a_human_says_so(syst
         await operator.until_left(view)
         view = await operator.approve_until_end(run)
     assert view.outcome == "merged", view.sentences
-    attempts = {phase.phase: phase.attempts for phase in view.phases}
+    attempts = {str(phase.phase): phase.attempts for phase in view.phases}
     assert (attempts["plan"], attempts["build"], attempts["test"], attempts["review"]) == (1, 2, 2, 1)
     assert "- repaired" in (case.path / "CHANGELOG.md").read_text()
 
