@@ -14,7 +14,7 @@ from libs.contracts.words import Service
 from libs.runtime.keys import KeyFileError
 from libs.runtime.rights import API, DURABLES
 from libs.runtime.server import connect_options
-from libs.runtime.settings import SettingMissing, Settings, read_settings
+from libs.runtime.settings import Settings, SettingUnusable, read_settings
 
 WAIT_S: Final = 5
 
@@ -40,7 +40,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         service = Service(arguments[0] if arguments else "")
         missing = asyncio.run(missing_consumers(service, read_settings(os.environ)))
-    except (ValueError, SettingMissing, KeyFileError, NatsError, OSError, TimeoutError) as error:
+    except (ValueError, SettingUnusable, KeyFileError, NatsError, OSError, TimeoutError) as error:
         print(f"unhealthy: {error or type(error).__name__}", file=sys.stderr)  # noqa: T201 - a command's answer
         return 1
     if missing:

@@ -14,8 +14,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
-class SettingMissing(Exception):
+
+class SettingUnusable(Exception):
     """A variable that has no default is not set, or cannot be used; the message names it."""
 
 
@@ -47,23 +49,29 @@ class Settings:
 def read_settings(environment: Mapping[str, str]) -> Settings:
     """Settings from the environment.
 
-    Raises:  SettingMissing with one sentence.
+    Raises:  SettingUnusable with one sentence.
     """
     state = Path(_required(environment, "RUNG_STATE"))
     workers = environment.get("RUNG_WORKERS", "2")
     if not workers.isdecimal() or not 1 <= int(workers) <= 64:
-        raise SettingMissing(f"RUNG_WORKERS must be a whole number from 1 to 64, not {workers!r}")
+        raise SettingUnusable(f"RUNG_WORKERS must be a whole number from 1 to 64, not {workers!r}")
     return Settings(
         nats_url=_required(environment, "RUNG_NATS_URL"),
         keys=Path(_required(environment, "RUNG_KEYS")),
         state=state,
         database_url=environment.get("RUNG_DATABASE_URL") or f"sqlite:///{state / 'projection.sqlite'}",
         worker_count=int(workers),
-        log_level=environment.get("RUNG_LOG_LEVEL", "INFO").upper(),
+        log_level=_log_level(environment.get("RUNG_LOG_LEVEL", "INFO")),
     )
 
 
 def _required(environment: Mapping[str, str], name: str) -> str:
     if not (value := environment.get(name)):
-        raise SettingMissing(f"{name} is not set")
+        raise SettingUnusable(f"{name} is not set")
     return value
+
+
+def _log_level(name: str) -> str:
+    if name.upper() not in LOG_LEVELS:
+        raise SettingUnusable(f"RUNG_LOG_LEVEL must be one of {', '.join(LOG_LEVELS)}, not {name!r}")
+    return name.upper()

@@ -32,10 +32,11 @@ from libs.contracts.subjects import ASIDE, PROGRESS
 from libs.contracts.wire import Newer, Unreadable
 from libs.contracts.words import Service
 from libs.runtime.artifacts import Artifacts
+from libs.runtime.keys import KeyFileError
 from libs.runtime.log import Conflict, Log, LogUnavailable
 from libs.runtime.rights import ACK_WAIT_S, API, WAITING_MAX, inbox
 from libs.runtime.server import connect_options
-from libs.runtime.settings import SettingMissing, Settings, read_settings
+from libs.runtime.settings import Settings, SettingUnusable, read_settings
 from libs.runtime.telemetry import span, start_logging, start_tracing, stop_tracing
 
 NEWER_RETRY_S: Final = 60.0
@@ -275,15 +276,15 @@ class Shell:
 
 def serve(service: Service, build: Callable[[Shell], Callable[[], Awaitable[None]] | None]) -> int:
     """Run a service in this process: read the environment, wire it, serve until told to end."""
+    start_logging(service)
     try:
         settings = read_settings(os.environ)
-    except SettingMissing as missing:
-        logger.error("%s: %s", service, missing)  # noqa: TRY400 - one sentence is all a person needs
-        return 2
-    start_logging(service, settings.log_level)
-    start_tracing(service)
-    try:
+        start_logging(service, settings.log_level)
+        start_tracing(service)
         asyncio.run(_serve(service, settings, build))
+    except (SettingUnusable, KeyFileError) as unusable:
+        logger.error("%s cannot start: %s", service, unusable)  # noqa: TRY400 - one sentence is all a person needs
+        return 2
     except KeyboardInterrupt:
         pass
     finally:

@@ -2,14 +2,19 @@
 
 from collections.abc import Awaitable, Callable
 
+from libs.runtime.settings import SettingUnusable
 from libs.runtime.shell import Inlet, Shell
 from services.gatekeeper.api import Queries, register
+from services.gatekeeper.database import DatabaseUnusable
 from services.gatekeeper.keeper import Keeper
 from services.gatekeeper.projection import Projection
 
 
 def build(shell: Shell) -> Callable[[], Awaitable[None]]:
-    projection = Projection(shell.settings.database_url)
+    try:
+        projection = Projection(shell.settings.database_url)
+    except DatabaseUnusable as unusable:
+        raise SettingUnusable(f"RUNG_DATABASE_URL: {unusable}") from unusable
     keeper = Keeper(shell, projection)
     register(shell.broker, Queries(shell, projection))
     shell.listen(Inlet("FACTS", "gatekeeper", keeper.on_fact))

@@ -22,7 +22,7 @@ from services.gatekeeper.decisions import consider
 from services.gatekeeper.ladder import Ladder
 from services.gatekeeper.ladder import fold as fold_ladder
 from services.gatekeeper.projection import Projection
-from services.gatekeeper.replay import row_of
+from services.gatekeeper.replay import replay, row_of
 from services.gatekeeper.run import Run
 from services.gatekeeper.run import fold as fold_run
 from services.gatekeeper.timers import Timer, due, open_timers
@@ -53,7 +53,7 @@ class Case:
 
 
 class Keeper:
-    """Settles runs over one shell, one at a time; `scheduled` remembers what this process has scheduled already.
+    """Settles runs over one shell, one at a time; `scheduled` remembers what has been scheduled since the last sweep.
 
     Taking turns only saves work: what keeps two gatekeepers apart is the fence.
     """
@@ -61,7 +61,7 @@ class Keeper:
     def __init__(self, shell: Shell, projection: Projection) -> None:
         self._shell = shell
         self._projection = projection
-        self._scheduled: set[Timer] = set()
+        self._scheduled: dict[str, frozenset[Timer]] = {}
         self._turn = asyncio.Lock()
 
     async def on_fact(self, delivery: Delivery) -> None:
@@ -98,8 +98,14 @@ class Keeper:
         await asyncio.to_thread(self._projection.put_runs, rows, position=delivery.sequence)
 
     async def sweep(self) -> None:
-        """At start and every minute: settle each run that has not ended, so that no lost wake-up or timer matters."""
+        """At start and every minute: settle each run that has not ended and schedule all its timers again.
+
+        So no lost wake-up, timer or projection matters.
+        """
+        if await asyncio.to_thread(self._projection.position) == 0:
+            await replay(self._shell.log, self._projection)
         while True:
+            self._scheduled.clear()
             for run in await asyncio.to_thread(self._projection.unsettled_runs):
                 await self.settle(run)
             await asyncio.sleep(SWEEP_S)
@@ -107,10 +113,11 @@ class Keeper:
     async def settle(self, run: str, opened_on: str | None = None) -> None:
         """State what is owed about a run until nothing is, then schedule its timers."""
         case = await self._settle(run, lambda case: decide(case.run, case.ladder), opened_on)
-        for timer in open_timers(case.run):
-            if timer not in self._scheduled:
-                await schedule(self._shell.client, *timer)
-                self._scheduled.add(timer)
+        timers = frozenset(open_timers(case.run))
+        for timer in timers - self._scheduled.pop(run, frozenset()):
+            await schedule(self._shell.client, *timer)
+        if timers:
+            self._scheduled[run] = timers
 
     async def _settle(self, run: str, owed: Callable[[Case], list[Owed]], opened_on: str | None = None) -> Case:
         async with self._turn:

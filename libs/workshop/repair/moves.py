@@ -134,39 +134,38 @@ def jumps(site: Site) -> Iterator[Edit]:
 
 
 def returns(site: Site) -> Iterator[Edit]:
-    """Values returned where another was meant, not returned at all, or returned too early."""
+    """Values returned where another was meant."""
+    statement, span = site.statement, site.source.span(site.statement)
+    if not isinstance(statement, ast.Return):
+        return
+    value = statement.value
+    if value is None or isinstance(value, ast.Constant):
+        plain = ("None", "True", "False", "[]", "0")
+        for other in (*site.locals, *plain, *site.members[:6], *site.hints.literals[:10]):
+            yield Edit(*span, f"return {other}", 0.4, "return")
+        return
+    text = site.source.segment(value)
+    yield Edit(*site.source.span(value), f"not {text}", 0.4, "return")
+    yield Edit(*site.source.span(value), "None", 0.25, "return")
+    for name in (*site.locals, *site.members[:10]):
+        if not isinstance(value, ast.Name):
+            yield Edit(*site.source.span(value), name, 0.3, "return")
+    if site.loop:
+        yield Edit(*span, f"yield {text}", 0.3, "return")
+
+
+def keywords(site: Site) -> Iterator[Edit]:
+    """An expression alone on its line that should have been returned, raised, awaited or assigned."""
     statement, span = site.statement, site.source.span(site.statement)
     match statement:
-        case ast.Return(value=None) | ast.Return(value=ast.Constant()):
-            for value in (
-                *site.locals,
-                "None",
-                "True",
-                "False",
-                "[]",
-                "0",
-                *site.members[:6],
-                *site.hints.literals[:10],
-            ):
-                yield Edit(*span, f"return {value}", 0.4, "return")
-        case ast.Return(value=value) if value is not None:
-            text = site.source.segment(value)
-            for choice, prior in {f"not {text}": 0.4, "None": 0.25, "self": 0.2}.items():
-                if choice != "self" or "self" in site.locals:
-                    yield Edit(*site.source.span(value), choice, prior, "return")
-            for name in (*site.locals, *site.members[:10]):
-                if not isinstance(value, ast.Name):
-                    yield Edit(*site.source.span(value), name, 0.3, "return")
-            if site.loop:
-                yield Edit(*span, f"yield {text}", 0.3, "return")
         case ast.Expr(value=ast.Yield(value=value)) if value is not None:
-            yield Edit(*span, f"return {site.source.segment(value)}", 0.3, "return")
+            yield Edit(*span, f"return {site.source.segment(value)}", 0.3, "keyword")
         case ast.Expr(value=value) if site.function and not isinstance(value, ast.Constant):
             prefix = {"return ": 0.3 if site.after else 0.7, "await ": 0.3}
             if isinstance(value, ast.Call) and ast.unparse(value.func).endswith(("Error", "Exception")):
                 prefix = {"raise ": 0.95}
             for word, prior in prefix.items():
-                yield Edit(span[0], span[0], word, prior, "return")
+                yield Edit(span[0], span[0], word, prior, "keyword")
             yield from reassigned(site, value)
 
 

@@ -38,6 +38,7 @@ STATEMENTS: tuple[Callable[[Site], Iterator[Edit]], ...] = (
     moves.inward,
     moves.jumps,
     moves.returns,
+    moves.keywords,
     moves.chains,
     moves.loops,
     moves.repeats,

@@ -108,7 +108,7 @@ def names(node: ast.expr, site: Site) -> Iterator[Edit]:
         return
     beside = {ast.unparse(item) for item in getattr(parent, "args", ())} if isinstance(parent, ast.Call) else set()
     for other, prior in neighbours(node.id, site).items():
-        yield Edit(*span, other, prior * (0.6 if other in beside else 1.0), "name")
+        yield Edit(*span, other, prior * (0.4 if other in beside else 1.0), "name")
 
 
 def neighbours(name: str, site: Site) -> dict[str, float]:

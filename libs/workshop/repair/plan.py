@@ -1,5 +1,6 @@
 """The plan phase: runs the suite, says which tests fail, where the fault is likely to be, and what would be done."""
 
+import itertools
 from typing import Any
 
 from .diagnosis import Diagnosis, diagnose
@@ -33,54 +34,60 @@ def as_data(diagnosis: Diagnosis, suspects: list[Suspect]) -> dict[str, Any]:
     }
 
 
+PROMISES = """\
+## Test Strategy
+
+The failing tests above already state what is wrong; they are the targets. Each edit is tried against them
+and the passing tests that run the edited line, then against the whole suite in a fresh interpreter.
+
+## What We Are NOT Doing
+
+- No test, fixture or configuration is changed, and no test is skipped.
+- No new feature, dependency or file; nothing beyond the smallest edit that mends the tests.
+- No reformatting: comments, layout, encoding and line ends stay.
+"""
+
+
 def narrative(inputs: Inputs, diagnosis: Diagnosis, suspects: list[Suspect]) -> str:
-    result = diagnosis.result
-    failing = [f"- `{test.id}`: {inert(test.message, 200)}" for test in diagnosis.failing]
-    files = list(dict.fromkeys(item.file for item in suspects))
-    places = [f"- `{item.file}:{item.line}` (suspicion {item.score:.2f})" for item in suspects[:FILES_SHOWN]]
-    words = inert(inputs.issue.title, 200) or "(the issue has no title)"
-    body = one_line(inputs.issue.body, 600)
-    return "\n".join([
-        "# Plan",
-        "",
+    parts = [
+        ["# Plan", ""],
+        summary(inputs, diagnosis),
+        files(suspects),
+        [PROMISES, "## Acceptance Criteria", ""],
+        [f"- `{test.id}` passes." for test in diagnosis.failing],
+        [f"- The {len(diagnosis.result.passing)} tests that pass today still pass.", "", "## Risk Assessment", ""],
+        risks(diagnosis, suspects),
+    ]
+    return "\n".join(itertools.chain.from_iterable(parts)) + "\n"
+
+
+def summary(inputs: Inputs, diagnosis: Diagnosis) -> list[str]:
+    result, body = diagnosis.result, one_line(inputs.issue.body, 600)
+    return [
         "## Summary",
         "",
-        f"Issue: {words}",
+        f"Issue: {inert(inputs.issue.title, 200) or '(the issue has no title)'}",
         *(["", f"> {inert(body, 600)}"] if body else []),
         "",
         f"{len(result.failing)} of {len(result.tests)} tests fail; {len(result.passing)} pass.",
         "They run the suspect lines below, which passing tests run less often or not at all.",
         "",
-        *failing,
+        *(f"- `{test.id}`: {inert(test.message, 200)}" for test in diagnosis.failing),
         "",
+    ]
+
+
+def files(suspects: list[Suspect]) -> list[str]:
+    named = ", ".join(f"`{name}`" for name in dict.fromkeys(item.file for item in suspects))
+    return [
         "## Files to Modify",
         "",
-        f"One of {', '.join(f'`{name}`' for name in files)}, at the place where a small edit mends the tests.",
+        f"One of {named}, at the place where a small edit mends the tests.",
         "The suspect lines, most suspicious first:",
         "",
-        *places,
+        *(f"- `{item.file}:{item.line}` (suspicion {item.score:.2f})" for item in suspects[:FILES_SHOWN]),
         "",
-        "## Test Strategy",
-        "",
-        "The failing tests above already state what is wrong; they are the targets. Each edit is tried against them",
-        "and the passing tests that run the edited line, then against the whole suite in a fresh interpreter.",
-        "",
-        "## What We Are NOT Doing",
-        "",
-        "- No test, fixture or configuration is changed, and no test is skipped.",
-        "- No new feature, dependency or file; nothing beyond the smallest edit that mends the tests.",
-        "- No reformatting: comments, layout, encoding and line ends stay.",
-        "",
-        "## Acceptance Criteria",
-        "",
-        *(f"- `{test.id}` passes." for test in diagnosis.failing),
-        f"- The {len(result.passing)} tests that pass today still pass.",
-        "",
-        "## Risk Assessment",
-        "",
-        *risks(diagnosis, suspects),
-        "",
-    ])  # fmt: skip
+    ]
 
 
 def risks(diagnosis: Diagnosis, suspects: list[Suspect]) -> list[str]:
