@@ -1,5 +1,6 @@
 """What an attempt is given to read: artifacts by file name, and what the run's facts say so far."""
 
+import contextlib
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -20,10 +21,24 @@ async def read_inputs(shell: Shell, job: Job) -> dict[str, bytes]:
     files["issue.md"] = f"# {started.title}\n\n{body}\n".encode()
     files["issue.json"] = _json(issue)
     files["evidence.json"] = _json(evidence_so_far(job))
-    files["attempts.json"] = _json(attempts_so_far(job))
+    files["attempts.json"] = _json([*attempts_so_far(job), *await _refuted(shell, job)])
     if job.request.guidance:
         files["guidance.md"] = job.request.guidance.encode()
     return files
+
+
+async def _refuted(shell: Shell, job: Job) -> list[dict[str, Any]]:
+    """What the agent itself noted of its earlier attempts (`attempt.json`), so that it tries something else."""
+    notes: list[dict[str, Any]] = []
+    for recorded in job.history.facts:
+        fact = recorded.fact
+        if isinstance(fact, PhaseCompleted) and (digest := fact.evidence.artifacts.get("attempt.json")):
+            with contextlib.suppress(ValueError, TypeError):
+                noted = json.loads(await shell.artifacts.get(digest))
+                notes.append(
+                    {"phase": fact.phase, "attempt": fact.attempt, **(noted if isinstance(noted, dict) else {})}
+                )
+    return notes
 
 
 def variables(job: Job, files: Mapping[str, bytes]) -> dict[str, str]:
