@@ -91,7 +91,8 @@ class Person:
         )
         judged = next((phase for phase in reversed(view.phases) if phase.phase == checkpoint.phase), None)
         self.screen.progress(f"  the gate says {checkpoint.outcome}" + (f"; {cell(judged.summary)}" if judged else ""))
-        for reason in judged.reasons if judged else ():
+        known = (checkpoint.reason, judged.summary if judged else "")
+        for reason in (reason for reason in (judged.reasons if judged else ()) if reason not in known):
             self.screen.progress(f"  · {cell(reason, 300)}")
 
     async def _choose(self, words: list[str]) -> str | None:

@@ -43,10 +43,11 @@ class Aside:
 
 
 class Connection:
-    """One connection in the operator's role."""
+    """One connection in the operator's role; `is_own` when the system ends with this command."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, *, is_own: bool = False) -> None:
         self.client = client
+        self.is_own = is_own
 
     @property
     def url(self) -> str:
@@ -165,10 +166,12 @@ async def connected(data: Path | None) -> AsyncIterator[Connection]:
 
 
 @contextlib.asynccontextmanager
-async def connected_to(endpoint: Endpoint, data: Path | None = None) -> AsyncIterator[Connection]:
+async def connected_to(
+    endpoint: Endpoint, data: Path | None = None, *, is_own: bool = False
+) -> AsyncIterator[Connection]:
     client = await _client(endpoint, data)
     try:
-        yield Connection(client)
+        yield Connection(client, is_own=is_own)
     finally:
         await client.close()
 

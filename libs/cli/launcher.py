@@ -99,7 +99,8 @@ class Launcher:
             async for line in self.nursery.stdout:
                 self._hear(json.loads(line))
             status = await self.nursery.wait()
-            await self._pause("nursery", f"The services' parent process ended with status {status}")
+            log = self.logs / "nursery.log"
+            await self._pause("nursery", f"The services' parent process ended with status {status} (see {log})")
             self.pids.clear()
             self.nursery = await _nursery(self.logs)
             self._start_all()

@@ -1,6 +1,7 @@
 """The options that several commands share, each said once, and what their words mean."""
 
 import os
+import shlex
 import sys
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -60,7 +61,7 @@ def os_user() -> str:
 
 def run_command(command: str, data: Path | None) -> str:
     """A command of ours as a person would type it for this data directory."""
-    return f"rung {command}" + (f" --data {data}" if data is not None else "")
+    return f"rung {command}" + (f" --data {shlex.quote(str(data))}" if data is not None else "")
 
 
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON value on standard output, progress on standard error.")]

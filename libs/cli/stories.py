@@ -11,6 +11,7 @@ from libs.cli.options import run_command
 from libs.cli.pursuit import Result
 from libs.cli.screen import STYLES, Screen, cell, diff, duration, styled, table
 from libs.contracts.views import RunView
+from libs.contracts.words import DecisionKind
 from libs.runtime.artifacts import ArtifactDamaged, ArtifactMissing
 from libs.runtime.log import LogUnavailable
 
@@ -21,7 +22,7 @@ DIFF_LINES: Final = 200
 
 async def show_end(screen: Screen, result: Result, connection: Connection | None, data: Path | None) -> None:
     """The last block of `rung run`."""
-    view = result.view
+    view, is_own = result.view, connection is not None and connection.is_own
     if view is not None and result.outcome == "merged" and connection is not None:
         screen.line()
         await show_diff(screen, view, connection, DIFF_LINES)
@@ -32,7 +33,9 @@ async def show_end(screen: Screen, result: Result, connection: Connection | None
         (result.outcome, f"bold {STYLES.get(result.outcome, '')}".strip()), f": {cell(result.reason, 1000)}"
     )
     screen.line(head)
-    show_next(screen, next_commands(result, data))
+    first = {run_command("up", data): "first, for the system ends with this command"} if is_own else {}
+    commands = next_commands(result, data)
+    show_next(screen, {**(first if commands else {}), **commands})
 
 
 def show_story(screen: Screen, view: RunView) -> None:
@@ -79,7 +82,7 @@ def next_commands(result: Result, data: Path | None) -> dict[str, str]:
     if view is None:
         return told
     if result.outcome == "waiting" and view.checkpoint is not None:
-        kinds = {f"decide {run} {kind} --reason TEXT": f"answer: {kind}" for kind in view.checkpoint.answers}
+        kinds = {f"decide {run} {kind} {_words_for(kind)}": f"answer: {kind}" for kind in view.checkpoint.answers}
         return {**{run_command(command, data): meaning for command, meaning in kinds.items()}, **told}
     if result.outcome == "merged" and view.merged_tip:
         repository = shlex.quote(view.repository)
@@ -88,6 +91,10 @@ def next_commands(result: Result, data: Path | None) -> dict[str, str]:
         command = run_command(f"decide {run} guide --guidance TEXT", data)
         return {command: "go on from where it stopped, with advice", **told}
     return told
+
+
+def _words_for(kind: DecisionKind) -> str:
+    return "--guidance TEXT" if kind is DecisionKind.GUIDE else "--reason TEXT"
 
 
 def show_next(screen: Screen, commands: dict[str, str]) -> None:

@@ -47,7 +47,7 @@ async def _launched(
         if is_last:
             raise
         return None
-    return await stack.enter_async_context(connected_to(launcher.endpoint, data))
+    return await stack.enter_async_context(connected_to(launcher.endpoint, data, is_own=True))
 
 
 def complete(work: Coroutine[Any, Any, T]) -> T:

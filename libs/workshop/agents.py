@@ -18,10 +18,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Final, Literal
 
 from libs.contracts.words import Phase
-from libs.workshop.confinement import RESERVED, SYSTEM
 from libs.workshop.evidence.endings import last_line
 from libs.workshop.evidence.reading import Unreadable, left_behind, plain, read_left_behind
 from libs.workshop.sandbox import Ended, Finished, Limits, Mount, Sandbox
+from libs.workshop.sandbox.confinement import RESERVED, SYSTEM
 
 CLONE: Final = "/work"
 INPUTS: Final = "/in"

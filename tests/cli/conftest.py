@@ -92,7 +92,7 @@ def running_up(data: Path, *arguments: str) -> Iterator[Up]:
         process.communicate()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     with running_up(tmp_path_factory.mktemp("up") / "data") as up:
         yield up

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 
 from nats.aio.client import Client
@@ -31,9 +31,12 @@ class StandIn:
     view: RunView | None
     after: Next | None = None
     refusal: str | None = None
+    before_answer: Callable[[], Awaitable[None]] | None = None
     decisions: list[DecisionRequest] = field(default_factory=list)
 
     async def answer(self, message: Msg) -> None:
+        if self.before_answer is not None:
+            await self.before_answer()
         asked = str(json.loads(message.data)["run"])
         found = self.view if self.view is not None and self.view.run.startswith(asked) else None
         answer = {"ok": found.model_dump(mode="json")} if found else {"error": f"there is no run {asked}", "code": "x"}

