@@ -24,7 +24,7 @@ demo: $(READY) ## take the example issue to a merged change, at level 1
 	@$(BIN)/python examples/demo.py
 
 test: $(READY) ## run every test
-	@$(BIN)/python -m pytest --numprocesses 2 --dist worksteal
+	@$(BIN)/python -m pytest --numprocesses 2 --maxschedchunk 2
 
 check: $(READY) ## lint, types, import arrows, generated files
 	$(BIN)/ruff check .

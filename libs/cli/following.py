@@ -36,14 +36,17 @@ class Moment:
 
 
 class Follower:
-    """Subscribed to one run while the context lasts; `doing` is what a worker said last."""
+    """Subscribed to one run while the context lasts.
 
-    def __init__(self, connection: Connection, run: str) -> None:
+    `told` is the sequence of the last fact that was news, `doing` what a worker said last.
+    """
+
+    def __init__(self, connection: Connection, run: str, told: int = 0) -> None:
         self._connection = connection
         self._run = run
         self._bell = asyncio.Event()
         self._subscriptions: list[Subscription] = []
-        self._told = 0
+        self.told = told
         self.doing = ""
 
     async def __aenter__(self) -> Self:
@@ -71,16 +74,16 @@ class Follower:
         """What is new, and the run as it is now."""
         self._bell.clear()
         news = await self._news()
-        view = await self._view(self._told)
-        if view is not None and view.sequence > self._told:
+        view = await self._view(self.told)
+        if view is not None and view.sequence > self.told:
             news += await self._news()  # the run went on in between; its view is not shown before its facts
         return Moment(news, view)
 
     async def _news(self) -> tuple[Recorded, ...]:
         history = await self._connection.log.read(run_filter(self._run))
-        news = tuple(recorded for recorded in history.facts if recorded.sequence > self._told)
+        news = tuple(recorded for recorded in history.facts if recorded.sequence > self.told)
         if news:
-            self._told, self.doing = news[-1].sequence, ""
+            self.told, self.doing = news[-1].sequence, ""
         return news
 
     async def _view(self, sequence: int) -> RunView | None:

@@ -9,7 +9,7 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -184,7 +184,17 @@ async def launched(data: Path, tell: Tell, *, port: int | None = None) -> AsyncI
         await launcher.begin()
         yield launcher
     finally:
-        await launcher.stop()
+        await _to_the_end(launcher.stop())
+
+
+async def _to_the_end(work: Coroutine[Any, Any, None]) -> None:
+    """Finish, also when an impatient person interrupts once more; then be interrupted."""
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await task
+        raise
 
 
 def _private_directories(*paths: Path) -> None:

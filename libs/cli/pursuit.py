@@ -62,6 +62,7 @@ class Pursuit:
     view: RunView | None = None
     decided: int = 0
     mark: int = 0
+    told: int = 0
     is_sent: bool = False
     watched_until: float = 0.0
 
@@ -73,12 +74,13 @@ class Pursuit:
         if self.errand and not self.is_sent:
             self.mark = await self.errand.send(connection)
             self.is_sent = True
-        async with Follower(connection, self.run) as follower:
+        async with Follower(connection, self.run, self.told) as follower:
             begun = asyncio.get_running_loop().time()
             while True:
                 moment = await follower.look()
                 self.view = moment.view or self.view
                 self.narrator.tell(moment.news)
+                self.told = follower.told
                 if (result := await self._judge(connection, begun)) is not None:
                     return result
                 self.narrator.spin(self._doing(follower))

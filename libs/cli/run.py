@@ -77,6 +77,8 @@ def run(
     try:
         code = complete(following.run())
     except KeyboardInterrupt:
+        if following.code is not None:
+            raise typer.Exit(following.code) from None
         raise _interrupted(work, data) from None
     raise typer.Exit(code)
 
@@ -88,15 +90,16 @@ def refuse_data_inside(repository: str, data: Path | None) -> None:
         raise Misused(f"The data directory {place} lies inside the repository {repository}; name another with --data.")
 
 
-@dataclass(frozen=True)
+@dataclass
 class Following:
-    """What `rung run` was asked to do."""
+    """What `rung run` was asked to do; `code` is set once the end was told."""
 
     errand: Errand
     screen: Screen
     data: Path | None
     approve_as: str | None
     timeout_s: float | None
+    code: ExitCode | None = None
 
     async def run(self) -> ExitCode:
         with Narrator(self.screen) as narrator:
@@ -135,6 +138,7 @@ class Following:
             self.screen.answer({**result.as_json(), "issue": self.errand.issue})
         else:
             await show_end(self.screen, result, connection, self.data)
+        self.code = result.code
         return result.code
 
     def _tell(self, sentence: str) -> None:

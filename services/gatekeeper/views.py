@@ -69,9 +69,11 @@ def _last_judged(run: Run) -> GateJudged | None:
 
 
 def _commit(run: Run) -> str | None:
+    """What was merged, else the candidate; `None` while nothing differs from the base."""
     if run.merged is not None:
         return run.merged.tip
-    return run.checkpoint.commit if run.checkpoint and run.checkpoint.commit else run.commit
+    candidate = run.checkpoint.commit if run.checkpoint and run.checkpoint.commit else run.commit
+    return candidate if candidate != run.begun.base else None
 
 
 def _reason(run: Run) -> str:
@@ -146,10 +148,11 @@ def checkpoint_name(phase: Phase) -> str:
 def _sentences(run: Run, started: RunStarted) -> list[str]:
     """Where the run stands, why, and what would move it."""
     where = [f"The run for “{started.title}” {_standing(run)}."]
-    why = [f"Why: {_reason(run)}."]
+    why = [f"Why: {_reason(run).rstrip('.')}."]
     if run.judged is not None and run.stage is Stage.WAITING:
         why += [
-            f"The {run.phase} gate says {run.judged.verdict.outcome}: {said}." for said in _verdict_words(run.judged)
+            f"The {run.phase} gate says {run.judged.verdict.outcome}: {said.rstrip('.')}."
+            for said in _verdict_words(run.judged)
         ]
     return [*where, *why, *_moves(run), *_troubles(run)]
 

@@ -103,6 +103,18 @@ async def test_what_happened_while_the_view_was_asked_for_is_told_with_it(bus: B
     assert [recorded.sequence for recorded in moment.news] == [moment.view.sequence]
 
 
+async def test_over_a_second_connection_nothing_is_told_twice(
+    bus: Bus, connection: Connection, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with stand_in(bus, waiting()):
+        await decide(connection, RUN, DecisionKind.RETRY, by="ada")
+        run = pursuit(Nobody())
+        await run.follow(connection)
+        async with connected_to(bus.endpoint) as second:
+            assert (await run.follow(second)).outcome == "waiting"
+    assert capsys.readouterr().err.count("retry by ada") == 1
+
+
 async def test_a_cancelled_run_is_reported_as_aborted(bus: Bus, connection: Connection) -> None:
     async with stand_in(bus, view("cancelled")):
         result = await pursuit(Nobody()).follow(connection)

