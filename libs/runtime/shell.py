@@ -1,10 +1,9 @@
-"""The one shell of all services: read, fold, decide, perform, append, acknowledge.
+"""The one shell of all services: it turns deliveries into wake-ups and acknowledges them when all is done.
 
-A delivery is only a wake-up. `settle` reads an aggregate to its head, asks the decider what is
-owed, appends the first of it behind a fence, and asks again until nothing is owed; so a duplicate,
-a late delivery or a crash between two appends changes nothing. `Shell` turns deliveries into
-wake-ups and knows three kinds of trouble: what cannot be read or is refused is set aside and
-shown; what may pass is retried with growing delay; a bug is retried a few times and set aside.
+Theory: a delivery is only a wake-up; what is owed is decided from the log (`settling.py`), so a
+duplicate, a late delivery or a crash changes nothing. There are three kinds of trouble: what cannot
+be read or is refused is set aside and shown; what may pass is retried with growing delay; a bug is
+retried a few times and set aside.
 """
 
 import asyncio
@@ -15,7 +14,7 @@ import os
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, Final, Protocol, TypeVar
+from typing import Final
 
 import nats
 from faststream import AckPolicy, FastStream
@@ -25,24 +24,22 @@ from nats.aio.client import Client
 from nats.errors import Error as NatsError
 from nats.js.api import ConsumerConfig
 
-from libs.contracts.facts import Fact, Owed
-from libs.contracts.history import Fence
-from libs.contracts.requests import fact_id
+from libs.contracts.requests import one_line
 from libs.contracts.subjects import ASIDE, PROGRESS
 from libs.contracts.wire import Newer, Unreadable
-from libs.contracts.words import Service
+from libs.contracts.words import Phase, Service
 from libs.runtime.artifacts import Artifacts
 from libs.runtime.keys import KeyFileError
-from libs.runtime.log import Conflict, Log, LogUnavailable
+from libs.runtime.log import Log, LogUnavailable
 from libs.runtime.rights import ACK_WAIT_S, API, WAITING_MAX, inbox
 from libs.runtime.server import connect_options
 from libs.runtime.settings import Settings, SettingUnusable, read_settings
-from libs.runtime.telemetry import span, start_logging, start_tracing, stop_tracing
+from libs.runtime.telemetry import start_logging, start_tracing, stop_tracing
 
 NEWER_RETRY_S: Final = 60.0
 RETRY_MAX_S: Final = 60.0
 BUG_TRIES: Final = 5
-ROUNDS_MAX: Final = 200
+PROGRESS_LIMIT: Final = 200
 WATCHDOG_S: Final = 30.0
 WATCHDOG_STRIKES: Final = 4
 STALLED_EXIT: Final = 75
@@ -52,40 +49,6 @@ logger = logging.getLogger("rung")
 
 class Refused(Exception):
     """A request that changes nothing; the sentence says why and what would be accepted."""
-
-
-class View(Protocol):
-    """A folded aggregate, able to say behind which fence a fact about it belongs."""
-
-    @property
-    def traceparent(self) -> str | None: ...
-
-    def fence(self, fact: Fact) -> Fence: ...
-
-
-V = TypeVar("V", bound=View)
-
-
-async def settle(log: Log, read: Callable[[], Awaitable[V]], decide: Callable[[V], list[Owed]]) -> V:
-    """Bring an aggregate to where nothing is owed, and return it as it then is."""
-    for _ in range(ROUNDS_MAX):
-        view = await read()
-        if not (owed := decide(view)):
-            return view
-        await _state(log, view, owed[0])
-    raise AssertionError(f"still owing {owed[0].fact.subject} after {ROUNDS_MAX} rounds")
-
-
-async def _state(log: Log, view: View, owed: Owed) -> None:
-    fact, cause = owed
-    with span(f"{log.producer} {fact.type}", parent=view.traceparent, subject=fact.subject):
-        try:
-            await log.append(fact, cause=cause, fence=view.fence(fact), traceparent=view.traceparent)
-        except Conflict:
-            logger.info("somebody was first on %s; deciding again", fact.subject)
-        else:
-            named = {"run": getattr(fact, "run", None), "fact": fact_id(cause, fact.subject), "cause": cause}
-            logger.info("stated %s", fact.subject, extra=named)
 
 
 @dataclass(frozen=True)
@@ -199,9 +162,24 @@ class Shell:
                 task.cancel()
             await self._client.close()
 
-    async def say(self, run: str, **progress: Any) -> None:
-        """Tell people who watch; this goes over the core bus and never into the log."""
-        line = json.dumps({"run": run, "service": self.service, **progress}).encode()
+    def teller(self, run: str, phase: Phase) -> Callable[[bytes], None]:
+        """Takes a worker's output and tells people who watch its last line, one at a time.
+
+        This goes over the core bus and never into the log; what comes while one is being told is dropped.
+        """
+        under_way: set[asyncio.Task[None]] = set()
+
+        def tell(output: bytes) -> None:
+            line = one_line(output.decode("utf-8", "replace").strip().rpartition("\n")[2], PROGRESS_LIMIT)
+            if line and not under_way:
+                task = asyncio.create_task(self._say(run, phase, line))
+                under_way.add(task)
+                task.add_done_callback(under_way.discard)
+
+        return tell
+
+    async def _say(self, run: str, phase: Phase, text: str) -> None:
+        line = json.dumps({"run": run, "service": self.service, "phase": phase, "text": text}).encode()
         with contextlib.suppress(NatsError):
             await self.client.publish(f"{PROGRESS}.{run}.{self.service}", line)
 

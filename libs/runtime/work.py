@@ -6,8 +6,9 @@ delivery takes over. What the worker needs to know of the run it reads from the 
 """
 
 import logging
+import time
 from collections.abc import Awaitable, Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from nats.errors import Error as NatsError
@@ -48,6 +49,7 @@ class Job:
     request: PhaseRequested
     recorded: Recorded
     history: History
+    begun_s: float = field(default_factory=time.monotonic)
 
     @property
     def run(self) -> str:
@@ -159,4 +161,5 @@ async def completed(
         declined=one_line(declined, SUMMARY_LIMIT) if declined is not None else None,
         targets=targets,
         evidence=evidence.model_copy(update={"artifacts": artifacts}),
+        duration_s=round(time.monotonic() - job.begun_s, 3),
     )

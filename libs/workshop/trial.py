@@ -1,7 +1,7 @@
 """A commit on trial: tests and analysers run by Rung in a clean checkout of exactly that commit."""
 
 import contextlib
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +24,7 @@ class Trial:
     scratch: Path
     policy: Policy
     limits: Limits
+    on_output: Callable[[bytes], None] | None = None
 
     async def tests(self, commit: str, changed: ChangedLines, targets: Sequence[str]) -> TestRun:
         """Run the repository's tests once."""
@@ -37,6 +38,7 @@ class Trial:
                 changed=changed,
                 targets=targets,
                 limits=self.limits,
+                on_output=self.on_output,
             )
 
     async def review(self, commit: str, changed: ChangedLines) -> Review:

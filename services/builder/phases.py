@@ -38,6 +38,7 @@ class Bench:
             scratch=self.shell.settings.scratch,
             policy=job.started.policy,
             limits=Limits(wall_s=job.request.deadline_s * 0.9),
+            on_output=self.shell.teller(job.run, job.request.phase),
         )
 
     async def ask_agent(self, job: Job) -> Attempted:
@@ -50,6 +51,7 @@ class Bench:
             sandbox=self.sandbox,
             quarantine=await self.quarantine(job),
             scratch=self.shell.settings.scratch,
+            on_output=self.shell.teller(job.run, job.request.phase),
         )
 
 

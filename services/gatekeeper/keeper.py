@@ -14,7 +14,8 @@ from libs.contracts.history import Fence, History
 from libs.contracts.requests import run_id
 from libs.contracts.subjects import ladder_filter, run_filter
 from libs.contracts.wire import decode_decision_request
-from libs.runtime.shell import Delivery, Refused, Shell, settle
+from libs.runtime.settling import settle
+from libs.runtime.shell import Delivery, Refused, Shell
 from libs.runtime.telemetry import root_traceparent
 from libs.runtime.timers import schedule
 from services.gatekeeper.decider import decide

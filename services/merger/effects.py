@@ -48,7 +48,8 @@ async def integrate(shell: Shell, sandbox: Sandbox, job: Job) -> PhaseCompleted:
             )
         await _propose(shell, quarantine, job, source, made)
         limits = Limits(wall_s=job.request.deadline_s * 0.9)
-        trial = Trial(sandbox, quarantine, shell.settings.scratch, job.started.policy, limits)
+        tell = shell.teller(job.run, job.request.phase)
+        trial = Trial(sandbox, quarantine, shell.settings.scratch, job.started.policy, limits, tell)
         evidence, files = await _collect(trial, job, source.tip, made)
     except GitError as error:
         raise WorkFailed("not_integrated", str(error)) from error

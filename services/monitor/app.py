@@ -1,7 +1,8 @@
 """Wiring of the monitor."""
 
 from libs.contracts.subjects import run_filter
-from libs.runtime.shell import Delivery, Inlet, Shell, settle
+from libs.runtime.settling import settle
+from libs.runtime.shell import Delivery, Inlet, Shell
 from services.monitor.decider import Watched, decide
 
 

@@ -23,6 +23,7 @@ async def plan(shell: Shell, sandbox: Sandbox, job: Job) -> PhaseCompleted:
         sandbox=sandbox,
         quarantine=quarantine,
         scratch=shell.settings.scratch,
+        on_output=shell.teller(job.run, job.request.phase),
     )
     named = read_plan(
         done.report.text,

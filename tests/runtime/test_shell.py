@@ -14,11 +14,13 @@ from libs.contracts.history import Fence, History
 from libs.contracts.subjects import run_filter
 from libs.contracts.wire import Newer, Unreadable
 from libs.contracts.words import Phase, RunOutcome, Service
+from libs.runtime import settling
 from libs.runtime import shell as shell_module
 from libs.runtime.health import missing_consumers
 from libs.runtime.log import LogUnavailable
 from libs.runtime.settings import Settings
-from libs.runtime.shell import Delivery, Inlet, Refused, Shell, settle
+from libs.runtime.settling import settle
+from libs.runtime.shell import Delivery, Inlet, Refused, Shell
 from tests.support.bus import Bus, running_bus
 from tests.support.waiting import until
 
@@ -208,7 +210,7 @@ async def test_settle_decides_again_when_somebody_else_was_first(bus: Bus) -> No
 async def test_a_decider_that_always_owes_is_a_bug_and_not_an_endless_loop(
     bus: Bus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shell_module, "ROUNDS_MAX", 3)
+    monkeypatch.setattr(settling, "ROUNDS_MAX", 3)
     fact = RunEscalated(run="r1", phase=Phase.PLAN, attempt=1, reason="again")
     async with bus.log(Service.GATEKEEPER) as log:
 

@@ -109,7 +109,7 @@ def test_each_way_a_run_can_go_has_its_word_and_its_sentence(log: Given, outcome
 
 def test_the_commit_shown_is_the_one_at_hand() -> None:
     seen = [told(log).commit for log in (begun(), waiting(Phase.BUILD), waiting(Phase.DEPLOY), authorised())]
-    assert seen == [BASE, CHANGE, INTEGRATION, CHANGE]
+    assert seen == [None, CHANGE, INTEGRATION, CHANGE]
     landed = told(authorised().then(merged()))
     assert (landed.commit, landed.merged_tip, landed.merged_base, landed.target) == (
         INTEGRATION,

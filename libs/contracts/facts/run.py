@@ -1,0 +1,178 @@
+"""Runs: what the gatekeeper states about one issue revision."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from libs.contracts.evidence import Count
+from libs.contracts.facts.base import Attempt, Moment, PhaseFact, RunFact
+from libs.contracts.verdict import Verdict
+from libs.contracts.words import DecisionKind, Digest, Disposition, Level, ObjectId, Phase, RunOutcome, Token
+from libs.contracts.workflow import Policy
+
+
+class RunStarted(RunFact):
+    """A run began for one issue revision under one policy; the level here is the configured one.
+
+    An agent that the operator named works on all phases, and may be a program of the machine.
+    """
+
+    type = "run.started"
+    issue: Token
+    revision: Annotated[int, Field(ge=1)]
+    workflow: Token
+    repository: str
+    branch: str
+    base: ObjectId | None
+    title: str
+    body: Digest
+    issue_type: str
+    labels: tuple[str, ...] = ()
+    author: str | None = None
+    opened_by: str | None = None
+    level: Level
+    agent: str
+    agent_by: Literal["operator", "workflow"] = "workflow"
+    phases: tuple[Phase, ...]
+    policy: Policy
+    policy_digest: Digest
+    problem: str | None = None
+
+
+class PhaseRequested(PhaseFact):
+    """Work is asked for on `commit`, with the artifacts named by file name and digest."""
+
+    type = "phase.requested"
+    base: ObjectId
+    commit: ObjectId
+    agent: str
+    inputs: dict[str, Digest] = Field(default_factory=dict)
+    targets: tuple[str, ...] = ()
+    guidance: str | None = None
+    deadline_s: Annotated[float, Field(gt=0)]
+
+
+class GateJudged(PhaseFact):
+    """The verdict on an attempt and who decides now; `shadow` is what the next level would have done."""
+
+    type = "gate.judged"
+    verdict: Verdict
+    disposition: Disposition
+    reason: str
+    level_in_force: Level
+    ladder_sequence: Count
+    shadow: Disposition | None = None
+    commit: ObjectId | None = None
+    tree: ObjectId | None = None
+    patch_id: str | None = None
+    policy_digest: Digest
+
+
+class CheckpointOpened(PhaseFact):
+    """The run waits for a human after a phase; after deploy the checkpoint is called merge."""
+
+    type = "checkpoint.opened"
+    commit: ObjectId | None = None
+    policy_digest: Digest
+    reason: str
+    answers: tuple[DecisionKind, ...]
+    expires_at: Moment | None = None
+
+
+class CheckpointClosed(PhaseFact):
+    """A checkpoint ended: somebody decided, time ran out, or something else made it moot."""
+
+    type = "checkpoint.closed"
+    how: Literal["decided", "expired", "moot"]
+    decision: str | None = None
+
+
+class DecisionRecorded(RunFact):
+    """A human's act, bound to what it was about.
+
+    `automatic` decisions were taken by a program in somebody's name; they label nothing.
+    """
+
+    type = "decision.recorded"
+    version = 2
+    place = ("decision",)
+    decision: Token
+    kind: DecisionKind
+    by: str
+    os_user: str
+    automatic: bool
+    reason: str
+    guidance: str | None = None
+    phase: Phase
+    attempt: Attempt
+    commit: ObjectId | None = None
+    policy_digest: Digest
+    is_override: bool = False
+
+
+class DecisionRefused(RunFact):
+    """A decision that does not count, and the sentence why."""
+
+    type = "decision.refused"
+    place = ("decision",)
+    decision: Token
+    kind: DecisionKind
+    by: str
+    code: str
+    message: str
+
+
+class TimerDue(RunFact):
+    """The moment of a timer came; the state decides whether it still means anything."""
+
+    type = "timer.due"
+    place = ("timer",)
+    timer: Token
+    at: Moment
+
+
+class MergeAuthorised(RunFact):
+    """The merger may land exactly this tree on exactly this base."""
+
+    type = "merge.authorised"
+    attempt: Attempt
+    base: ObjectId
+    commit: ObjectId
+    tree: ObjectId
+    branch: str
+    by: str
+    decision: str | None = None
+    level_in_force: Level
+    ladder_sequence: Count
+
+
+class RollbackOrdered(RunFact):
+    """The merged change is to be reverted."""
+
+    type = "rollback.ordered"
+    reason: str
+    by: str
+
+
+class RunEscalated(RunFact):
+    """A human is called; the run waits or ends as the reason says."""
+
+    type = "run.escalated"
+    phase: Phase
+    attempt: Attempt
+    reason: str
+
+
+class RunAborted(RunFact):
+    """A gate or a limit ended the run; a human may resume it from where it stopped."""
+
+    type = "run.aborted"
+    phase: Phase
+    attempt: Attempt
+    reason: str
+
+
+class RunFinished(RunFact):
+    type = "run.finished"
+    outcome: RunOutcome
+    reason: str
