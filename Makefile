@@ -29,7 +29,7 @@ test: $(READY) ## run every test
 check: $(READY) ## lint, types, import arrows, generated files
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy libs services tests docs/generate.py
+	$(BIN)/mypy libs services tests docs/generate.py examples/demo.py
 	$(BIN)/lint-imports
 	$(BIN)/python docs/generate.py --check
 

@@ -1,8 +1,7 @@
 """Takes the example issue to a merged change, through the public command line alone.
 
 A copy of `examples/huddle` becomes a git repository in a temporary directory; the issue is the one in
-`examples/huddle-issue.md`. The repository is kept to look at. What the system stores lies in a
-directory of its own, which is removed unless the run did not end merged: then it holds the logs.
+`examples/huddle-issue.md`. The repository and what the system stored are kept to look at.
 """  # noqa: INP001 - a script, no package
 
 import getpass
@@ -31,7 +30,6 @@ def main() -> int:
     make_repository(repository)
     code = run(rung, repository, state)
     if code == 0:
-        shutil.rmtree(state, ignore_errors=True)
         show_commit(repository)
     say_more(rung, repository, state)
     return code
@@ -82,7 +80,7 @@ def user() -> str:
 
 def show_commit(repository: Path) -> None:
     say("\nThe merged commit:\n")
-    git(repository, "show", "--no-ext-diff", "--stat", "--patch", "HEAD")
+    git(repository, "show", "--no-ext-diff", "--stat", "HEAD")
 
 
 def say_more(rung: Path, repository: Path, state: Path) -> None:
@@ -90,15 +88,13 @@ def say_more(rung: Path, repository: Path, state: Path) -> None:
     command = shlex.quote(str(rung.relative_to(Path.cwd()) if rung.is_relative_to(Path.cwd()) else rung))
     tips = {
         f"git -C {shlex.quote(str(repository))} log --stat": "look at the repository",
-        f"{command} up": "start the system and leave it running",
+        f"{command} up --data {shlex.quote(str(state))}": "start the system again; in another terminal:",
+        f"{command} runs --data {shlex.quote(str(state))}": "the run of this demo",
+        f"{command} log RUN --data {shlex.quote(str(state))}": "its facts in order, and why each came about",
         f'{command} run --repo PATH --title "…"': "the same for your own repository, asking you at each checkpoint",
-        f"{command} runs": "what ran, once the system is up",
-        f"{command} runs show RUN": "where a run stands, why, and what would move it",
     }
     say(f"\nThe repository is kept: {repository}")
-    if state.exists():
-        say(f"The state and the logs are kept: {state}")
-        tips = {f"{command} up --data {shlex.quote(str(state))}": "start the system on that state", **tips}
+    say(f"What the system stored is kept: {state}")
     say("\nWhat to try next:")
     for tip, meaning in tips.items():
         say(f"  {tip}\n      {meaning}")

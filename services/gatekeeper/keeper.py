@@ -13,7 +13,7 @@ from libs.contracts.facts import Fact, LadderFact, Owed, RunFact
 from libs.contracts.history import Fence, History
 from libs.contracts.requests import run_id
 from libs.contracts.subjects import ladder_filter, run_filter
-from libs.contracts.wire import decode_decision_request
+from libs.contracts.wire import Newer, decode_decision_request
 from libs.runtime.settling import settle
 from libs.runtime.shell import Delivery, Refused, Shell
 from libs.runtime.telemetry import root_traceparent
@@ -78,8 +78,11 @@ class Keeper:
         envelope, request = decode_decision_request(delivery.headers, delivery.data)
         if delivery.tokens[-1] != request.run:
             raise Refused(f"the decision {envelope.id} is about run {request.run} but was sent to {delivery.subject}")
-        if (await self._read(request.run)).run.started is None:
+        run = (await self._read(request.run)).run
+        if run.started is None:
             raise Refused(f"there is no run {request.run}")
+        if run.unread:
+            raise Newer(f"{len(run.unread)} facts of run {request.run} cannot be read by this build")
         await self._settle(request.run, lambda case: consider(case.run, request))
         await self.settle(request.run)
 

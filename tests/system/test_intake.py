@@ -10,6 +10,7 @@ import pytest
 from nats.aio.client import Client
 
 from libs.contracts.requests import issue_id, run_id
+from libs.contracts.words import DecisionKind
 from libs.runtime.server import connect_options
 from tests.support.repositories import all_tests_pass, flat_layout
 from tests.support.system import Operator, System
@@ -165,3 +166,29 @@ async def test_a_decision_for_no_run_is_set_aside_and_others_go_on(system: Syste
         said = await until(lambda: _aside(operator, headers["ce-id"]))
         assert said == "there is no run nobody"
         assert (await operator.ask("health"))["ok"]["service"] == "gatekeeper"
+
+
+async def test_a_fact_of_an_unknown_version_stops_its_run_alone_and_is_shown(system: System, tmp_path: Path) -> None:
+    case, other = flat_layout(tmp_path / "one"), flat_layout(tmp_path / "other")
+    endpoint = system.server.endpoint
+    async with system.operator() as operator:
+        run = await operator.open_issue(case.path, case.title, case.body)
+        await operator.until_stage(run, "waiting", phase="plan")
+        newer = {"ce-dataschema": "urn:rung:run.run.escalated:99", "ce-type": "rung.run.run.escalated"}
+        headers = {"ce-specversion": "1.0", "ce-id": "n", "ce-source": "/rung/gatekeeper", **newer}
+        async with await nats.connect(endpoint.url, **connect_options(endpoint.keys, "gatekeeper")) as gatekeeper:
+            await gatekeeper.request(f"run.{run}.run.escalated", b"{}", headers=headers)
+        await operator.decide(run, DecisionKind.APPROVE)
+
+        async def is_shown() -> bool:
+            view = await operator.view(run)
+            return view is not None and view.unread_count == 1
+
+        assert await until(is_shown)
+        going = await operator.open_issue(other.path, other.title, other.body)
+        await operator.until_stage(going, "waiting", phase="plan")
+        view = await operator.view(run)
+        history = await operator.history(run)
+    assert view is not None
+    assert any("cannot be read by this build" in sentence for sentence in view.sentences)
+    assert not any(recorded.fact.type.startswith("decision.") for recorded in history.facts)

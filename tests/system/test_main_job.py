@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from libs.contracts.facts import ChangeMerged, Fact, PhaseCompleted, speaker_of
+from libs.contracts.facts import ChangeMerged, Fact, IssueOpened, PhaseCompleted, RunStarted, speaker_of
 from libs.contracts.wire import Recorded
 from libs.contracts.words import DecisionKind, Phase, Service
+from libs.runtime.log import Log
+from libs.runtime.rights import API
 from tests.support.repositories import DECLINED, MERGED, Build, flat_layout, git
 from tests.support.system import System, running_system
 from tests.support.waiting import until
@@ -68,6 +70,13 @@ async def test_facts_carry_their_causes_from_the_merge_back_to_the_issue(system:
     assert all(recorded.cause in by_id for recorded in history.facts if recorded.fact.type != "run.started")
     assert all(recorded.producer == speaker_of(recorded.fact) for recorded in history.facts)
     assert history.unread == ()
+    started = chain[-1]
+    assert isinstance(started.fact, RunStarted)
+    async with system.operator() as operator:
+        subject = f"issue.{started.fact.issue}.opened.{started.fact.revision}"
+        (opened,) = (await Log(operator.client, api=API).read(subject)).facts
+    assert isinstance(opened.fact, IssueOpened)
+    assert (started.cause, opened.cause) == (opened.id, opened.fact.request)
 
 
 def _chain(recorded: Recorded, by_id: dict[str, Recorded]) -> Iterator[Recorded]:
