@@ -2,16 +2,12 @@
 
 from functools import partial
 
-from libs.contracts.history import fence_for
-from libs.contracts.subjects import run_filter
 from libs.contracts.words import Phase
-from libs.runtime.log import Conflict
 from libs.runtime.shell import Delivery, Inlet, Refused, Shell
-from libs.runtime.telemetry import span
 from libs.runtime.work import answer_phase
 from libs.workshop.sandbox import Sandbox
-from services.merger.decider import owed_landing
-from services.merger.effects import integrate, land
+from services.merger.effects import integrate
+from services.merger.landing import answer_authorisation
 
 
 def build(shell: Shell) -> None:
@@ -27,18 +23,3 @@ def build(shell: Shell) -> None:
                 raise Refused(f"the merger of this build does not act on {delivery.subject}")
 
     shell.listen(Inlet("FACTS", "merger", on_fact))
-
-
-async def answer_authorisation(shell: Shell, run: str) -> None:
-    """Land what is authorised, once; a repeat finds the answer in the log, or the branch moved already."""
-    history = await shell.log.read(run_filter(run))
-    if (owed := owed_landing(history)) is None:
-        return
-    with span(f"{shell.service} merge", parent=owed.recorded.traceparent, run=run):
-        fact = await land(shell, owed.started, owed.authorised, is_held=owed.is_held)
-        try:
-            await shell.log.append(
-                fact, cause=owed.recorded.id, fence=fence_for(fact, history), traceparent=owed.recorded.traceparent
-            )
-        except Conflict:
-            await answer_authorisation(shell, run)

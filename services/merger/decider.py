@@ -1,12 +1,22 @@
-"""What the merger owes on an authorisation, from the run's facts alone: one answer, after a last look.
+"""What the merger owes on an authorisation, from facts alone: one answer, after a last look.
 
-Just before the ref moves the run is read to the head: one that was cancelled, held or authorised
-anew in between is not landed.
+Just before the ref moves run and ladder are read to the head: a run that ended is not landed, one
+that is held or whose workflow is frozen is refused.
 """
 
 from dataclasses import dataclass
+from typing import Literal, NamedTuple
 
-from libs.contracts.facts import ChangeMerged, ChangeRefused, DecisionRecorded, MergeAuthorised, RunFinished, RunStarted
+from libs.contracts.facts import (
+    ChangeMerged,
+    ChangeRefused,
+    DecisionRecorded,
+    FreezeLifted,
+    FreezeSet,
+    MergeAuthorised,
+    RunFinished,
+    RunStarted,
+)
 from libs.contracts.history import History
 from libs.contracts.wire import Recorded
 from libs.contracts.words import DecisionKind
@@ -20,6 +30,25 @@ class Landing:
     authorised: MergeAuthorised
     recorded: Recorded
     is_held: bool
+
+
+class Stop(NamedTuple):
+    """Why an authorised change is not landed now; the code is one of `change.refused`."""
+
+    code: Literal["held", "frozen"]
+    message: str
+
+
+def stop(landing: Landing, ladder: History) -> Stop | None:
+    """What keeps the change from landing; `None` when nothing does. A ladder that cannot be read does."""
+    if landing.is_held:
+        return Stop("held", "the run is held; release it and approve again")
+    freezes = [r.fact for r in ladder.facts if isinstance(r.fact, FreezeSet | FreezeLifted)]
+    if ladder.unread:
+        return Stop("frozen", "the workflow's ladder holds facts that this build cannot read")
+    if freezes and isinstance(freezes[-1], FreezeSet):
+        return Stop("frozen", f"the workflow is frozen by {freezes[-1].by}: {freezes[-1].reason}")
+    return None
 
 
 def owed_landing(history: History) -> Landing | None:

@@ -5,6 +5,7 @@ tested and judged. Only what `merge.authorised` names may land: the same commit,
 with the same tree. The landing is a compare-and-swap of the branch, so it is safe to repeat.
 """
 
+from pathlib import Path
 from typing import Final
 
 from libs.contracts.evidence import Evidence, IntegrationEvidence
@@ -110,26 +111,25 @@ async def _propose(shell: Shell, quarantine: Quarantine, job: Job, source: Sourc
 def commit_message(started: RunStarted) -> str:
     """A conventional message with a body that names the run and the issue."""
     kind = TYPES.get(started.issue_type, "chore")
-    subject = one_line(f"{kind}: {started.title}", SUBJECT_LIMIT)
+    subject = f"{kind}: {one_line(started.title)}"
+    shown = one_line(subject, SUBJECT_LIMIT)
+    told = [shown] if shown == subject else [shown, one_line(started.title)]
     trailers = f"Rung-Run: {started.run}\nRung-Issue: {started.issue} revision {started.revision}"
-    full = one_line(started.title)
-    return f"{subject}\n\n{full}\n\n{trailers}\n"
+    return "\n\n".join((*told, trailers)) + "\n"
 
 
-async def land(shell: Shell, started: RunStarted, authorised: MergeAuthorised, *, is_held: bool) -> Fact:
+async def land(repositories: Path, started: RunStarted, authorised: MergeAuthorised) -> Fact:
     """Move the branch to exactly the authorised commit, or say why nothing moved."""
-    if is_held:
-        return _refused(authorised, "held", "the run is held; release it and approve again")
-    quarantine = await Quarantine.open(shell.settings.repositories / f"{started.workflow}.git")
+    quarantine = await Quarantine.open(repositories / f"{started.workflow}.git")
     if (wrong := await _mismatch(quarantine, authorised)) is not None:
-        return _refused(authorised, "mismatch", wrong)
+        return refused(authorised, "mismatch", wrong)
     try:
         source = await inspect(started.repository, authorised.branch)
         landed = await quarantine.land(source, authorised.commit, authorised.base)
     except GitError as error:
-        return _refused(authorised, "gone", str(error))
+        return refused(authorised, "gone", str(error))
     if isinstance(landed, NotLanded):
-        return _refused(authorised, landed.reason, landed.message)
+        return refused(authorised, landed.reason, landed.message)
     return ChangeMerged(
         run=authorised.run,
         base=authorised.base,
@@ -149,7 +149,7 @@ async def _mismatch(quarantine: Quarantine, authorised: MergeAuthorised) -> str 
     return None
 
 
-def _refused(authorised: MergeAuthorised, code: str, message: str) -> ChangeRefused:
+def refused(authorised: MergeAuthorised, code: str, message: str) -> ChangeRefused:
     return ChangeRefused.model_validate(
         {
             "run": authorised.run,

@@ -1,0 +1,91 @@
+"""What the merger owes on an authorisation: one landing, and none that a human or a freeze stops."""
+
+import pytest
+
+from libs.contracts.facts import Fact, FreezeLifted, FreezeSet, MergeAuthorised, RunFinished
+from libs.contracts.history import History, Unread
+from libs.contracts.wire import Unreadable
+from libs.contracts.words import DecisionKind, Level, Phase, RunOutcome
+from services.merger.decider import owed_landing, stop
+from tests.spec.decider import record
+from tests.spec.story import BASE, INTEGRATION, RUN, TREE, WORKFLOW, decided, merged, refused, started
+
+AUTHORISED = MergeAuthorised(
+    run=RUN,
+    attempt=1,
+    base=BASE,
+    commit=INTEGRATION,
+    tree=TREE,
+    branch="main",
+    by="ann",
+    level_in_force=Level.ASSISTED,
+    ladder_sequence=0,
+)
+FROZEN = FreezeSet(workflow=WORKFLOW, by="ann", reason="release week")
+LIFTED = FreezeLifted(workflow=WORKFLOW, by="ann", reason="released")
+HELD = decided(DecisionKind.HOLD, Phase.DEPLOY)
+RELEASED = decided(DecisionKind.RELEASE, Phase.DEPLOY, decision="d2")
+CANCELLED = RunFinished(run=RUN, outcome=RunOutcome.CANCELLED, reason="enough")
+
+
+def history(*facts: Fact) -> History:
+    return History(record(facts))
+
+
+def test_an_authorisation_without_an_answer_is_owed_a_landing() -> None:
+    owed = owed_landing(history(started(), AUTHORISED))
+    assert owed is not None
+    assert (owed.authorised, owed.is_held) == (AUTHORISED, False)
+
+
+@pytest.mark.parametrize("answer", [merged(), refused("dirty"), refused("moved"), CANCELLED])
+def test_an_answered_authorisation_is_owed_nothing(answer: Fact) -> None:
+    assert owed_landing(history(started(), AUTHORISED, answer)) is None
+
+
+def test_without_an_authorisation_nothing_lands() -> None:
+    assert owed_landing(history()) is None
+    assert owed_landing(history(started())) is None
+
+
+def test_a_new_authorisation_after_a_refusal_is_owed_a_landing_again() -> None:
+    assert owed_landing(history(started(), AUTHORISED, refused("dirty"), AUTHORISED)) is not None
+
+
+def test_a_run_with_a_fact_that_cannot_be_read_is_not_landed() -> None:
+    unread = (Unread(f"run.{RUN}.x", 9, Unreadable("newer")),)
+    assert owed_landing(History(record((started(), AUTHORISED)), unread)) is None
+
+
+@pytest.mark.parametrize(
+    ("facts", "code"),
+    [
+        ((AUTHORISED,), None),
+        ((AUTHORISED, HELD), "held"),
+        ((HELD, AUTHORISED), "held"),
+        ((AUTHORISED, HELD, RELEASED), None),
+    ],
+)
+def test_a_hold_stops_the_landing_until_it_is_released(facts: tuple[Fact, ...], code: str | None) -> None:
+    owed = owed_landing(history(started(), *facts))
+    assert owed is not None
+    stopped = stop(owed, History())
+    assert (stopped.code if stopped else None) == code
+
+
+@pytest.mark.parametrize(
+    ("facts", "code"), [((FROZEN,), "frozen"), ((FROZEN, LIFTED), None), ((LIFTED, FROZEN), "frozen")]
+)
+def test_a_freeze_stops_every_landing_until_it_is_lifted(facts: tuple[Fact, ...], code: str | None) -> None:
+    owed = owed_landing(history(started(), AUTHORISED))
+    assert owed is not None
+    stopped = stop(owed, history(*facts))
+    assert (stopped.code if stopped else None) == code
+
+
+def test_a_ladder_that_cannot_be_read_stops_the_landing() -> None:
+    owed = owed_landing(history(started(), AUTHORISED))
+    assert owed is not None
+    stopped = stop(owed, History((), (Unread("workflow.w.x", 3, Unreadable("newer")),)))
+    assert stopped is not None
+    assert stopped.code == "frozen"
