@@ -15,6 +15,7 @@ from pathlib import Path
 from libs.contracts.facts import PhaseRequested, RunStarted
 from libs.contracts.failures import WorkFailed
 from libs.contracts.words import Phase
+from libs.contracts.workflow import Policy, Tool
 from libs.workshop.agents import AgentReport, DriverRefused, host_files, parse_driver, work
 from libs.workshop.git import GitError, Quarantine, leave_argv
 from libs.workshop.prompts import TemplateRefused, render
@@ -22,6 +23,7 @@ from libs.workshop.sandbox import Limits, Sandbox, SandboxUnavailable
 
 BRANCH = "rung/work"
 WRITERS = (Phase.BUILD, Phase.DOCUMENT)
+"""Phases whose changes become the candidate, as far as the workflow's tools let them write."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ async def attempt(
         with workspace(scratch) as room:
             clone = room / "clone"
             await quarantine.clone(request.commit, clone, branch=BRANCH)
-            can_write = request.phase in WRITERS
+            can_write = may_write(started.policy, request.phase)
             report = await work(
                 driver,
                 sandbox,
@@ -82,6 +84,11 @@ async def attempt(
         raise WorkFailed("sandbox_unavailable", str(missing)) from missing
     except GitError as error:
         raise WorkFailed("change_not_taken", str(error)) from error
+
+
+def may_write(policy: Policy, phase: Phase) -> bool:
+    """Whether the phase's clone can be written: only where its work is a change and its tools hold `write`."""
+    return phase in WRITERS and phase in policy.phases and Tool.WRITE in policy.phases[phase].tools
 
 
 async def _template(quarantine: Quarantine, started: RunStarted, request: PhaseRequested) -> str | None:

@@ -20,25 +20,22 @@ from libs.contracts.facts import (
     PhaseRequested,
     PolicyAdopted,
     RunAborted,
+    RunEscalated,
     RunFinished,
     RunStarted,
 )
+from libs.contracts.verdict import Verdict
 from libs.contracts.words import DecisionKind, Disposition, Level, Outcome, Phase, RunOutcome
-from libs.contracts.workflow import LoopName
-from services.gatekeeper.dispositions import Disposed, dispose
+from libs.contracts.workflow import OnTimeout
+from services.gatekeeper.dispositions import PROFILES, Disposed, Rule, dispose
 from services.gatekeeper.gates import classify
+from services.gatekeeper.healing import exhausted, healer
 from services.gatekeeper.ladder import Ladder
 from services.gatekeeper.run import Run
 from services.gatekeeper.transitions import Stage
 
 DEFAULT_AGENT: Final = "repair"
 DEADLINE_S: Final = 1800.0
-
-HEALERS: Final = {Phase.TEST: Phase.BUILD, Phase.REVIEW: Phase.BUILD, Phase.DEPLOY: Phase.BUILD}
-"""Which phase is done again when a gate fails; any other phase heals itself."""
-
-LOOPS: Final = {Phase.REVIEW: LoopName.REVIEW_PATCH}
-"""Which loop bounds the healing of a phase; the others are bounded by `test_retry`."""
 
 ANSWERS: Final = (DecisionKind.REJECT, DecisionKind.RETRY, DecisionKind.GUIDE, DecisionKind.CANCEL)
 """What a human may always answer at a checkpoint; approve or override only where there is something to go on with."""
@@ -77,14 +74,18 @@ def _owed(run: Run, ladder: Ladder) -> list[Fact]:
         case Stage.PROCEEDING:
             return _proceed(run, ladder)
         case Stage.HEALING:
-            return [request(run, _healer(run))]
+            return [request(run, healer(run))]
         case Stage.MOVED:
             return [request(run, Phase.DEPLOY)]
-        case Stage.STOPPING | Stage.REFUSED:
+        case Stage.STOPPING:
+            return _stopping(run, ladder)
+        case Stage.REFUSED:
             return [_checkpoint(run)]
         case Stage.APPROVED:
             return [_approved(run, ladder)]
-        case Stage.EXPIRED | Stage.ABORTING:
+        case Stage.EXPIRED:
+            return [_expired(run)]
+        case Stage.ABORTING:
             return [_abort(run)]
         case Stage.REJECTED | Stage.CANCELLING | Stage.WATCHED:
             return [_finish(run)]
@@ -151,7 +152,8 @@ def judge(run: Run, ladder: Ladder) -> GateJudged:
     declined = run.answer.declined if isinstance(run.answer, PhaseCompleted) else None
     verdict = classify(run.evidence, gate.criteria if gate else (), declined=declined)
     level = ladder.in_force(started.level)
-    can_heal = declined is None and _has_attempts_left(run)
+    stopped = exhausted(run, verdict, declined=declined)
+    can_heal = stopped is None
     disposed = _bounded(run, dispose(level, run.phase, verdict, can_heal=can_heal))
     shadow = dispose(level.above, run.phase, verdict, can_heal=can_heal).disposition if level.above else None
     integration = run.evidence.integration
@@ -161,7 +163,7 @@ def judge(run: Run, ladder: Ladder) -> GateJudged:
         attempt=run.attempt,
         verdict=verdict,
         disposition=disposed.disposition,
-        reason=disposed.reason,
+        reason=_reason(disposed, verdict, stopped),
         level_in_force=level,
         ladder_sequence=ladder.sequence,
         shadow=shadow,
@@ -172,12 +174,23 @@ def judge(run: Run, ladder: Ladder) -> GateJudged:
     )
 
 
+def _reason(disposed: Disposed, verdict: Verdict, stopped: str | None) -> str:
+    """Why this disposition, and where a fail is not healed, why not."""
+    is_stopped = stopped and verdict.outcome is Outcome.FAIL
+    return f"{disposed.reason}; not healed: {stopped}" if is_stopped else disposed.reason
+
+
 def _bounded(run: Run, disposed: Disposed) -> Disposed:
-    """No machine merges what was not reviewed: without a passed review verdict a human is asked."""
-    is_auto_merge = run.phase is Phase.DEPLOY and disposed.disposition is Disposition.PROCEED
-    if not is_auto_merge or all(_gate_passed(run, phase) for phase in (Phase.TEST, Phase.REVIEW)):
+    """No machine merges what was not asked for or not reviewed: then a human is asked."""
+    if run.phase is not Phase.DEPLOY or disposed.disposition is not Disposition.PROCEED:
         return disposed
-    return Disposed(Disposition.CHECKPOINT, "a change without passed test and review verdicts never merges by itself")
+    if not run.begun.policy.auto_merge.enabled:
+        return Disposed(Disposition.CHECKPOINT, "the workflow does not enable auto_merge; a human merges")
+    if not all(_gate_passed(run, phase) for phase in (Phase.TEST, Phase.REVIEW)):
+        return Disposed(
+            Disposition.CHECKPOINT, "a change without passed test and review verdicts never merges by itself"
+        )
+    return disposed
 
 
 def _gate_passed(run: Run, phase: Phase) -> bool:
@@ -185,16 +198,28 @@ def _gate_passed(run: Run, phase: Phase) -> bool:
     return judged is not None and judged.verdict.outcome.is_passed
 
 
-def _has_attempts_left(run: Run) -> bool:
-    """Whether the loop that heals this phase allows one more attempt after the first."""
-    loop = run.begun.policy.loop(LOOPS.get(run.phase, LoopName.TEST_RETRY), run.begun.issue_type)
-    return run.attempts_of(_healer(run)) <= loop.max
+def _stopping(run: Run, ladder: Ladder) -> list[Fact]:
+    """A human is asked, and called first where healing was exhausted; whoever approved the same change is not."""
+    judged = run.judged
+    assert judged is not None, "a checkpoint follows a verdict"
+    if run.phase is Phase.DEPLOY and judged.verdict.outcome.is_passed and _merge_decision(run):
+        return [_authorise(run, ladder)]
+    is_gate_s_own = PROFILES[run.phase][judged.level_in_force] is Rule.CONTINUE
+    if is_gate_s_own and not run.is_escalated:
+        return [_escalate(run, judged.reason), _checkpoint(run)]
+    return [_checkpoint(run)]
 
 
-def _healer(run: Run) -> Phase:
-    """The phase that is done again for the one at hand; on a route without it the phase itself."""
-    healer = HEALERS.get(run.phase, run.phase)
-    return healer if healer in run.begun.phases else run.phase
+def _expired(run: Run) -> Fact:
+    """Nobody answered in time: a human is called once where the workflow says so, then the run ends."""
+    policy = run.begun.policy.checkpoint_after(run.phase)
+    if policy.on_timeout is OnTimeout.ESCALATE and not run.is_escalated:
+        return _escalate(run, f"nobody decided within {policy.timeout_s:g} s")
+    return _abort(run)
+
+
+def _escalate(run: Run, reason: str) -> RunEscalated:
+    return RunEscalated(run=run.run, phase=run.phase, attempt=run.attempt, reason=reason)
 
 
 def _proceed(run: Run, ladder: Ladder) -> list[Fact]:
@@ -217,12 +242,23 @@ def _has_authority(run: Run, ladder: Ladder) -> bool:
 
 
 def _merge_decision(run: Run) -> DecisionRecorded | None:
-    """The human's word on merging the attempt at hand; one about an earlier attempt does not count."""
+    """The human's word on merging the attempt at hand.
+
+    An approval of an earlier attempt holds when only the base has moved since: the change is the same by its patch-id.
+    """
     match run.decision:
         case DecisionRecorded(kind=DecisionKind.APPROVE | DecisionKind.OVERRIDE, phase=Phase.DEPLOY) as decision:
-            return decision if decision.attempt == run.attempt else None
+            is_same = decision.attempt == run.attempt or _is_same_change(run, decision)
+            return decision if is_same else None
         case _:
             return None
+
+
+def _is_same_change(run: Run, decision: DecisionRecorded) -> bool:
+    earlier = next((r.judged for r in run.attempts if r.phase is Phase.DEPLOY and r.attempt == decision.attempt), None)
+    if decision.kind is not DecisionKind.APPROVE or earlier is None or run.judged is None:
+        return False
+    return earlier.patch_id is not None and earlier.patch_id == run.judged.patch_id
 
 
 def _next(run: Run) -> Fact:

@@ -27,6 +27,7 @@ from libs.contracts.facts import (
     PhaseFact,
     PhaseRequested,
     RunAborted,
+    RunEscalated,
     RunFinished,
     RunStarted,
     TimerDue,
@@ -51,6 +52,7 @@ class AttemptRecord:
     requested_at: float
     answered_at: float | None = None
     judged: GateJudged | None = None
+    evidence: Evidence = field(default_factory=Evidence)
     summary: str = ""
 
 
@@ -78,6 +80,7 @@ class Run:
     decisions: Mapping[str, DecisionRecorded | DecisionRefused] = field(default_factory=dict)
     is_held: bool = False
     timers_due: frozenset[str] = frozenset()
+    escalations: tuple[tuple[Phase, int], ...] = ()
     commit: str | None = None
     targets: tuple[str, ...] = ()
     artifacts: Mapping[str, str] = field(default_factory=dict)
@@ -99,6 +102,11 @@ class Run:
         """The run's first fact, which every stage after `opened` has."""
         assert self.started is not None, f"a run in stage {self.stage} has begun"
         return self.started
+
+    @property
+    def is_escalated(self) -> bool:
+        """A human was called about the attempt at hand already."""
+        return (self.phase, self.attempt) in self.escalations
 
     @property
     def is_settled(self) -> bool:
@@ -184,7 +192,7 @@ def _timer_names(run: Run) -> tuple[str, ...]:
         case Stage.WORKING:
             return (f"deadline-{run.phase}-{run.attempt}",)
         case Stage.WAITING if run.checkpoint and run.checkpoint.expires_at is not None:
-            return (f"checkpoint-{run.phase}-{run.attempt}",)
+            return (f"checkpoint-{run.phase}-{run.attempt}-{len(run.escalations)}",)
         case Stage.PROCEEDING if run.phase is Phase.DEPLOY and not run.is_held:
             return (f"merge-{run.attempt}",)
         case Stage.WATCHING:
@@ -218,6 +226,8 @@ def _change(run: Run, fact: Fact, time: float) -> dict[str, Any]:
             return {"run": fact.run, "started": fact, "commit": fact.base, "artifacts": {"issue.md": fact.body}}
         case CheckpointClosed():
             return {"checkpoint": None}
+        case RunEscalated():
+            return {"escalations": (*run.escalations, (fact.phase, fact.attempt))}
         case DecisionRecorded() | DecisionRefused():
             return _decision_change(run, fact)
         case TimerDue():
@@ -246,7 +256,7 @@ def _phase_change(run: Run, fact: Fact, time: float) -> dict[str, Any]:
                 "commit": fact.commit if fact.declined is None else run.commit,
                 "targets": fact.targets or run.targets,
                 "artifacts": {**run.artifacts, **fact.evidence.artifacts},
-                "attempts": _answered(run, time, fact.declined or fact.summary),
+                "attempts": _answered(run, time, fact.declined or fact.summary, fact.evidence),
             }
         case PhaseErrored():
             return {"answer": fact, "attempts": _answered(run, time, fact.message)}
@@ -257,8 +267,14 @@ def _phase_change(run: Run, fact: Fact, time: float) -> dict[str, Any]:
             return {}
 
 
-def _answered(run: Run, time: float, summary: str) -> tuple[AttemptRecord, ...]:
-    return (*run.attempts[:-1], replace(run.attempts[-1], answered_at=time, summary=summary))
+def _answered(
+    run: Run,
+    time: float,
+    summary: str,
+    evidence: Evidence = Evidence(),  # noqa: B008 - frozen
+) -> tuple[AttemptRecord, ...]:
+    last = replace(run.attempts[-1], answered_at=time, summary=summary, evidence=evidence)
+    return (*run.attempts[:-1], last)
 
 
 def _decision_change(run: Run, fact: DecisionRecorded | DecisionRefused) -> dict[str, Any]:

@@ -65,7 +65,12 @@ TRANSITIONS: Final[dict[Stage, dict[str, Stage]]] = {
         "decision.recorded:cancel": Stage.CANCELLING,
     },
     Stage.HEALING: {"phase.requested": Stage.WORKING, "decision.recorded:cancel": Stage.CANCELLING},
-    Stage.STOPPING: {"checkpoint.opened": Stage.WAITING, "decision.recorded:cancel": Stage.CANCELLING},
+    Stage.STOPPING: {
+        "run.escalated": Stage.STOPPING,
+        "checkpoint.opened": Stage.WAITING,
+        "merge.authorised": Stage.AUTHORISED,
+        "decision.recorded:cancel": Stage.CANCELLING,
+    },
     Stage.WAITING: {
         "decision.recorded:approve": Stage.APPROVED,
         "decision.recorded:override": Stage.APPROVED,
@@ -83,7 +88,7 @@ TRANSITIONS: Final[dict[Stage, dict[str, Stage]]] = {
     },
     Stage.REJECTED: {"run.finished": Stage.ENDED},
     Stage.CANCELLING: {"run.finished": Stage.ENDED},
-    Stage.EXPIRED: {"run.aborted": Stage.ABORTED},
+    Stage.EXPIRED: {"run.escalated": Stage.STOPPING, "run.aborted": Stage.ABORTED},
     Stage.ABORTING: {"run.aborted": Stage.ABORTED},
     Stage.AUTHORISED: {
         "change.merged": Stage.MERGED,
@@ -118,7 +123,6 @@ SILENT: Final = frozenset(
         "incident.resolved",
         "phase.claimed",
         "rollback.ordered",
-        "run.escalated",
         "timer.due:watch",
     }
 )

@@ -36,7 +36,7 @@ from libs.contracts.facts import (
 )
 from libs.contracts.requests import DecisionRequest, issue_id, run_id, workflow_id
 from libs.contracts.words import DecisionKind, Level, Phase
-from libs.contracts.workflow import Policy, default_policy, policy_digest
+from libs.contracts.workflow import AutoMergePolicy, Policy, default_policy, policy_digest
 from services.gatekeeper.dispositions import dispose
 from services.gatekeeper.gates import classify
 
@@ -45,7 +45,7 @@ CHANGE: Final = "c" * 40
 INTEGRATION: Final = "d" * 40
 TREE: Final = "e" * 40
 BODY: Final = "0" * 64
-POLICY: Final = default_policy()
+POLICY: Final = default_policy().model_copy(update={"auto_merge": AutoMergePolicy(enabled=True)})
 REPOSITORY: Final = "/srv/shop"
 ISSUE: Final = issue_id("cli", REPOSITORY, "7")
 RUN: Final = run_id(ISSUE, 1)

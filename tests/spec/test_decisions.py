@@ -209,7 +209,7 @@ def test_a_human_can_take_up_an_aborted_run(kind: DecisionKind) -> None:
     aborted = log.then(completed(Phase.PLAN)).settled()
     aborted = aborted.then(decided(DecisionKind.REJECT, Phase.PLAN))
     assert refusal(aborted.settled(), asks(kind, "late")).code == "run_ended"
-    expired = supervised_plan().timer("checkpoint-plan-1").settled()
+    expired = supervised_plan().timer("checkpoint-plan-1-0").settled().timer("checkpoint-plan-1-1").settled()
     assert recorded(expired, asks(kind))[1] is Stage.HEALING
 
 

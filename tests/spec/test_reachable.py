@@ -141,7 +141,13 @@ def is_yes(decision: DecisionRecorded) -> bool:
 
 
 def decided_here(log: Given) -> bool:
-    return log.run.decision is not None and log.run.decision.attempt == log.run.attempt
+    """About this attempt, or about one whose change was the same by its patch-id."""
+    run = log.run
+    if run.decision is None or run.judged is None:
+        return False
+    deploys = [r for r in run.attempts if r.phase is Phase.DEPLOY and r.attempt == run.decision.attempt]
+    earlier = deploys[0].judged
+    return run.decision.attempt == run.attempt or (earlier is not None and earlier.patch_id == run.judged.patch_id)
 
 
 def is_earned(log: Given) -> bool:

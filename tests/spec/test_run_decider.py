@@ -1,10 +1,10 @@
 """What the gatekeeper owes in every stage of a run: it acts, it refuses, it stays quiet."""
 
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
-from libs.contracts.evidence import Evidence
+from libs.contracts.evidence import Evidence, Finding, TestCase, TestOutcome
 from libs.contracts.facts import (
     CheckpointClosed,
     CheckpointOpened,
@@ -17,10 +17,19 @@ from libs.contracts.facts import (
     PhaseClaimed,
     PhaseRequested,
     RunAborted,
+    RunEscalated,
     RunFinished,
 )
-from libs.contracts.words import DecisionKind, Disposition, Level, Outcome, Phase, RunOutcome
-from libs.contracts.workflow import CheckpointPolicy, LoopName, RoutePolicy, policy_digest
+from libs.contracts.words import DecisionKind, Disposition, Level, Outcome, Phase, RunOutcome, Severity
+from libs.contracts.workflow import (
+    BudgetPolicy,
+    CheckpointPolicy,
+    LoopName,
+    OnTimeout,
+    RoutePolicy,
+    default_policy,
+    policy_digest,
+)
 from services.gatekeeper.decider import ANSWERS, DEADLINE_S, decide
 from services.gatekeeper.run import Run
 from services.gatekeeper.run import fold as fold_run
@@ -260,15 +269,26 @@ def test_at_the_lowest_level_a_wait_has_no_end_unless_the_workflow_says_so() -> 
     assert log.timers == []
     policy = POLICY.model_copy(update={"checkpoints": {Phase.PLAN: CheckpointPolicy(timeout_s=60)}})
     bound = given(adopted(policy), started(policy=policy), requested(Phase.PLAN), completed(Phase.PLAN)).settled()
-    assert bound.timers == ["checkpoint-plan-1"]
+    assert bound.timers == ["checkpoint-plan-1-0"]
     assert bound.run.checkpoint is not None
     assert bound.run.checkpoint.expires_at == T0 + len(bound.facts) - 1 + 60
 
 
-def test_a_checkpoint_that_expires_aborts_and_never_approves() -> None:
+def test_a_checkpoint_that_expires_calls_a_human_once_then_aborts_and_never_approves() -> None:
     log = walked(Level.SUPERVISED, GOOD[Phase.PLAN])
+    called = log.timer("checkpoint-plan-1-0").settled()
+    assert [type(fact) for fact in called.facts[-3:]] == [CheckpointClosed, RunEscalated, CheckpointOpened]
+    assert (called.run.stage, called.timers) == (Stage.WAITING, ["checkpoint-plan-1-1"])
     aborted = RunAborted(run=RUN, phase=Phase.PLAN, attempt=1, reason="nobody decided before the checkpoint expired")
-    log.timer("checkpoint-plan-1").settles(closes(Phase.PLAN, None, "expired"), aborted)
+    called.timer("checkpoint-plan-1-1").settles(closes(Phase.PLAN, None, "expired"), aborted)
+
+
+def test_a_checkpoint_whose_workflow_says_so_aborts_when_it_expires() -> None:
+    strict = CheckpointPolicy(timeout_s=60, on_timeout=OnTimeout.ABORT)
+    policy = POLICY.model_copy(update={"checkpoints": {Phase.PLAN: strict}})
+    log = given(adopted(policy), started(policy=policy), requested(Phase.PLAN), completed(Phase.PLAN)).settled()
+    aborted = RunAborted(run=RUN, phase=Phase.PLAN, attempt=1, reason="nobody decided before the checkpoint expired")
+    log.timer("checkpoint-plan-1-0").settles(closes(Phase.PLAN, None, "expired"), aborted)
 
 
 def test_a_retry_or_guidance_at_a_checkpoint_does_the_healing_phase_again() -> None:
@@ -323,15 +343,84 @@ def test_supervised_heals_by_itself_and_then_waits_at_its_checkpoints(phase: Pha
 
 
 def exhausted(log: Given, phase: Phase) -> Given:
-    """The run after its worker has failed this gate until no attempt is left, passing all others."""
-    for _ in range(20):
+    """The run after its worker has failed this gate, each time in another way, until no attempt is left."""
+    for number in range(20):
         if (run := log.run).stage is not Stage.WORKING:
             return log
-        evidence = BAD[run.phase] if run.phase is phase else GOOD[run.phase]
+        evidence = other_way(run.phase, number) if run.phase is phase else GOOD[run.phase]
         log = log.then(completed(run.phase, run.attempt, evidence)).settled()
         if log.run.stage is Stage.WAITING and log.run.phase is not phase:
             log = approved(log, log.run.phase)
     raise AssertionError("healing has no end")
+
+
+def other_way(phase: Phase, number: int) -> Evidence:
+    """Evidence that fails its gate by a failure of its own."""
+    bad = BAD[phase]
+    if bad.tests is not None:
+        case = TestCase(name=f"test_{number}", outcome=TestOutcome.FAILED)
+        return bad.model_copy(update={"tests": bad.tests.model_copy(update={"failures": (case,)})})
+    if bad.review is not None:
+        fields: dict[str, Any] = {"tool": "ruff", "rule": "E1", "severity": Severity.BLOCKER, "file": "shop.py"}
+        found = Finding(fingerprint=str(number), **fields)
+        return bad.model_copy(update={"review": bad.review.model_copy(update={"findings": (found,)})})
+    assert bad.plan is not None
+    return bad.model_copy(update={"plan": bad.plan.model_copy(update={"files_missing": (f"{number}.py",)})})
+
+
+@pytest.mark.parametrize("phase", [Phase.PLAN, Phase.BUILD, Phase.TEST, Phase.REVIEW, Phase.DOCUMENT])
+def test_the_same_failures_as_before_are_not_healed_again(phase: Phase) -> None:
+    log = at_level(Level.SUPERVISED).settled()
+    for _ in range(20):
+        if (run := log.run).stage is not Stage.WORKING:
+            break
+        log = log.then(completed(run.phase, run.attempt, (BAD if run.phase is phase else GOOD)[run.phase])).settled()
+        if log.run.stage is Stage.WAITING and log.run.phase is not phase:
+            log = approved(log, log.run.phase)
+    assert (log.run.stage, log.run.phase, log.run.attempt) == (Stage.WAITING, phase, 2)
+    assert log.run.judged is not None
+    assert log.run.judged.reason.endswith("not healed: the failures are the same as before, so nothing new is known")
+
+
+def test_healing_that_is_exhausted_where_the_gate_decides_calls_a_human_first() -> None:
+    log = at_level(Level.SUPERVISED).settled().then(completed(Phase.PLAN)).settled()
+    log = approved(log, Phase.PLAN)
+    for attempt in (1, 2):
+        log = log.then(completed(Phase.BUILD, attempt, BAD[Phase.BUILD], commit=BASE)).settled()
+    assert [type(fact) for fact in log.facts[-2:]] == [RunEscalated, CheckpointOpened]
+    assert log.timer("checkpoint-build-2-1").settled().run.stage is Stage.ABORTED
+
+
+@pytest.mark.parametrize(
+    ("budget", "attempts"), [(BudgetPolicy(attempts=1), 1), (BudgetPolicy(wall_s=1), 1), (BudgetPolicy(attempts=2), 2)]
+)
+def test_a_spent_budget_ends_healing(budget: BudgetPolicy, attempts: int) -> None:
+    policy = POLICY.model_copy(update={"budget": budget})
+    log = given(adopted(policy), *granted(Level.SUPERVISED), started(level=Level.SUPERVISED, policy=policy)).settled()
+    for number in range(attempts):
+        log = log.then(completed(Phase.PLAN, number + 1, other_way(Phase.PLAN, number))).settled()
+    assert (log.run.stage, log.run.attempt) == (Stage.WAITING, attempts)
+    assert log.run.judged is not None
+    assert "budget" in log.run.judged.reason
+
+
+def test_without_auto_merge_in_the_workflow_the_highest_level_waits_for_a_human() -> None:
+    policy = default_policy()
+    log = given(adopted(policy), *granted(Level.ASE), started(level=Level.ASE, policy=policy)).settled()
+    for phase in ROUTE:
+        log = log.then(completed(phase)).settled()
+    assert (log.run.stage, log.run.phase) == (Stage.WAITING, Phase.DEPLOY)
+
+
+@pytest.mark.parametrize(("patch_id", "stage"), [("p", Stage.AUTHORISED), ("other", Stage.WAITING)])
+def test_a_base_that_moved_asks_a_human_again_only_if_the_change_is_another(patch_id: str, stage: Stage) -> None:
+    log = walked(Level.SUPERVISED, GOOD[Phase.PLAN])
+    for phase in ROUTE:
+        log = log if phase is Phase.PLAN else log.then(completed(phase)).settled()
+        log = approved(log, phase) if log.run.stage is Stage.WAITING else log
+    moved = log.then(refused("moved")).settled()
+    log = moved.then(completed(Phase.DEPLOY, 2, change_of(patch_id))).settled()
+    assert (log.run.stage, log.run.attempt) == (stage, 2)
 
 
 @pytest.mark.parametrize("phase", ROUTE)
@@ -423,10 +512,16 @@ def test_a_decision_on_an_earlier_attempt_authorises_no_later_one() -> None:
     log = walked(Level.ASE, *good(*ROUTE)).timer("merge-1").settled()
     log = log.then(refused()).settled()
     log = approved(log, Phase.DEPLOY).then(refused("moved")).settled()
-    log = log.then(completed(Phase.DEPLOY, 2)).settled().timer("merge-2")
+    log = log.then(completed(Phase.DEPLOY, 2, change_of("other"))).settled().timer("merge-2")
     (authorised,) = log.stated()
     assert isinstance(authorised, MergeAuthorised)
     assert (authorised.by, authorised.decision, authorised.attempt) == ("level ase", None, 2)
+
+
+def change_of(patch_id: str) -> Evidence:
+    good = GOOD[Phase.DEPLOY]
+    assert good.integration is not None
+    return good.model_copy(update={"integration": good.integration.model_copy(update={"patch_id": patch_id})})
 
 
 @pytest.mark.parametrize("silent", [Phase.TEST, Phase.REVIEW])

@@ -10,7 +10,7 @@ from libs.contracts.words import DecisionKind, Disposition
 from services.gatekeeper.transitions import SETTLED, SILENT, TRANSITIONS, Stage, diagram, event_of, next_stage
 from tests.contracts.examples import EXAMPLES
 
-TIMERS = ("deadline-test-1", "checkpoint-test-1", "merge-1", "watch")
+TIMERS = ("deadline-test-1", "checkpoint-test-1-0", "merge-1", "watch")
 
 
 def variants(fact: Fact) -> Iterable[Fact]:
@@ -78,14 +78,14 @@ def test_an_ended_run_stays_as_it_is_and_an_aborted_one_moves_only_by_a_human() 
 
 def test_a_merge_is_authorised_only_after_approval() -> None:
     leads = {stage for stage, moves in TRANSITIONS.items() if "merge.authorised" in moves}
-    assert leads == {Stage.APPROVED}
+    assert leads == {Stage.APPROVED, Stage.STOPPING}
     approving = {event for moves in TRANSITIONS.values() for event, to in moves.items() if to is Stage.APPROVED}
     assert approving == {"decision.recorded:approve", "decision.recorded:override", "timer.due:merge"}
 
 
 def test_a_checkpoint_s_timeout_never_approves() -> None:
     assert {moves.get("timer.due:checkpoint") for moves in TRANSITIONS.values()} == {None, Stage.EXPIRED}
-    assert set(TRANSITIONS[Stage.EXPIRED].values()) == {Stage.ABORTED}
+    assert set(TRANSITIONS[Stage.EXPIRED].values()) == {Stage.ABORTED, Stage.STOPPING}
 
 
 @pytest.mark.parametrize("stage", Stage)

@@ -110,7 +110,7 @@ async def test_a_dirty_working_copy_keeps_everything_where_it_is_until_it_is_cle
     assert _status(case.path) == ""
 
 
-async def test_a_base_that_moved_under_an_approved_change_is_integrated_and_tested_anew(
+async def test_a_base_that_moved_under_an_approved_change_is_integrated_and_tested_anew_and_nobody_asked_again(
     system: System, tmp_path: Path
 ) -> None:
     case = flat_layout(tmp_path)
@@ -124,10 +124,10 @@ async def test_a_base_that_moved_under_an_approved_change_is_integrated_and_test
         git(case.path, "commit", "--quiet", "--message", "docs: notes")
         moved = git(case.path, "rev-parse", "main")
         await operator.decide(run, DecisionKind.APPROVE)
-        view = await operator.until_stage(run, "waiting", phase="deploy")
-        view = await operator.approve_until_end(run)
+        view = await operator.until_stage(run, "ended")
     assert view.outcome == "merged", view.sentences
     assert [phase.attempts for phase in view.phases if phase.phase == "deploy"] == [2]
+    assert sum("approve by tester after deploy" in told for told in view.decisions) == 1
     assert git(case.path, "log", "--format=%P", "-1", "main") == moved
 
 
