@@ -7,6 +7,7 @@ from typing import Annotated, Final
 
 import typer
 
+from libs.cli import bundle
 from libs.cli import options as o
 from libs.cli.answers import Nobody
 from libs.cli.connection import Connection, connected
@@ -22,7 +23,7 @@ LIST_EXAMPLE: Final = "Example: rung runs --repo ~/shop --limit 5"
 SHOW_EXAMPLE: Final = "Example: rung runs show 1f2e3d4c --diff"
 WATCH_EXAMPLE: Final = "Example: rung runs watch 1f2e3d4c"
 
-app = typer.Typer(help="The runs: list, show, watch.", invoke_without_command=True, rich_markup_mode=None)
+app = typer.Typer(help="The runs: list, show, watch, hand over.", invoke_without_command=True, rich_markup_mode=None)
 
 RepoFilter = Annotated[str | None, typer.Option("--repo", metavar="PATH", help="Only runs of this repository.")]
 Limit = Annotated[int, typer.Option("--limit", metavar="N", min=1, max=1000, help="At most so many.")]
@@ -66,6 +67,9 @@ def watch_run(run: o.RunName, *, data: o.Data = None, timeout: o.Timeout = None,
     Exit code: 0 merged, 1 declined or aborted, 3 still waiting or at work when the time was over.
     """
     raise typer.Exit(complete(_watch(run, data, timeout, Screen(is_json=as_json))))
+
+
+app.command("bundle", epilog=bundle.EXAMPLE)(bundle.bundle_run)
 
 
 async def _list(repository: str | None, limit: int, data: Path | None, screen: Screen) -> None:
