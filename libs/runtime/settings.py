@@ -6,6 +6,7 @@ RUNG_STATE         directory for repositories and workspaces, private to this us
 RUNG_DATABASE_URL  the projection, by default an SQLite file under RUNG_STATE
 RUNG_WORKERS       attempts worked on at once
 RUNG_LOG_LEVEL     DEBUG, INFO, WARNING or ERROR
+RUNG_OPERATOR      the operator's file, by default $XDG_CONFIG_HOME/rung/operator.yaml; it need not exist
 """
 
 import os
@@ -13,6 +14,8 @@ import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+from libs.contracts.people import EVERYONE, OperatorFileRefused, People, read_people
 
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
@@ -29,6 +32,20 @@ class Settings:
     database_url: str
     worker_count: int = 2
     log_level: str = "INFO"
+    operator_file: Path | None = None
+
+    @property
+    def people(self) -> People:
+        """The people of the operator's file; everyone when there is no file.
+
+        Raises:  SettingUnusable with one sentence.
+        """
+        if self.operator_file is None or not self.operator_file.exists():
+            return EVERYONE
+        try:
+            return read_people(self.operator_file.read_text(encoding="utf-8"))
+        except (OperatorFileRefused, OSError, UnicodeDecodeError) as error:
+            raise SettingUnusable(f"{self.operator_file} cannot be used: {error}") from error
 
     @property
     def worker(self) -> str:
@@ -62,6 +79,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         database_url=environment.get("RUNG_DATABASE_URL") or f"sqlite:///{state / 'projection.sqlite'}",
         worker_count=int(workers),
         log_level=_log_level(environment.get("RUNG_LOG_LEVEL", "INFO")),
+        operator_file=_operator_file(environment),
     )
 
 
@@ -75,3 +93,10 @@ def _log_level(name: str) -> str:
     if name.upper() not in LOG_LEVELS:
         raise SettingUnusable(f"RUNG_LOG_LEVEL must be one of {', '.join(LOG_LEVELS)}, not {name!r}")
     return name.upper()
+
+
+def _operator_file(environment: Mapping[str, str]) -> Path:
+    if named := environment.get("RUNG_OPERATOR"):
+        return Path(named)
+    base = environment.get("XDG_CONFIG_HOME") or ""
+    return (Path(base) if Path(base).is_absolute() else Path.home() / ".config") / "rung" / "operator.yaml"

@@ -15,7 +15,7 @@ def build(shell: Shell) -> Callable[[], Awaitable[None]]:
         projection = Projection(shell.settings.database_url)
     except DatabaseUnusable as unusable:
         raise SettingUnusable(f"RUNG_DATABASE_URL: {unusable}") from unusable
-    keeper = Keeper(shell, projection)
+    keeper = Keeper(shell, projection, shell.settings.people)
     register(shell.broker, Queries(shell, projection))
     shell.listen(Inlet("FACTS", "gatekeeper", keeper.on_fact))
     shell.listen(Inlet("INTAKE", "gatekeeper", keeper.on_decision))

@@ -7,6 +7,7 @@ the phase, attempt, commit and policy that it was about, and it never approves w
 from typing import Final, NamedTuple
 
 from libs.contracts.facts import DecisionRecorded, DecisionRefused, Owed
+from libs.contracts.people import EVERYONE, People, Role
 from libs.contracts.requests import DecisionRequest, one_line
 from libs.contracts.words import DecisionKind, Outcome
 from services.gatekeeper.run import Run
@@ -20,12 +21,26 @@ class Refusal(NamedTuple):
     message: str
 
 
-def consider(run: Run, request: DecisionRequest) -> list[Owed]:
+def consider(run: Run, request: DecisionRequest, people: People = EVERYONE) -> list[Owed]:
     """The answer that is owed to a decision request; none if it has been answered."""
     if request.decision in run.decisions or run.unread:
         return []
-    refusal = _refusal(run, request)
+    refusal = not_allowed(run, request, people) or _refusal(run, request)
     return [Owed(_refuse(request, refusal) if refusal else _record(run, request), run.cause)]
+
+
+def not_allowed(run: Run, request: DecisionRequest, people: People) -> Refusal | None:
+    """Who is not in the operator's file, only looks, or opened or wrote this issue, does not decide on its run."""
+    if not people.people:
+        return None
+    if (name := people.named(request.os_user)) is None:
+        return Refusal("unknown_person", f"the operator's file names nobody with the user {one_line(request.os_user)}")
+    if people.people[name].role is Role.VIEWER:
+        return Refusal("only_looks", f"{name} may look, not decide")
+    own = {run.begun.opened_by, run.begun.author} & {name, request.os_user, *people.people[name].users}
+    if people.is_strict and own:
+        return Refusal("own_work", f"{name} opened or wrote this issue; somebody else has to decide")
+    return None
 
 
 def _refuse(request: DecisionRequest, refusal: Refusal) -> DecisionRefused:

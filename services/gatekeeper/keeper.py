@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from libs.contracts.facts import Fact, LadderFact, Owed, RunFact
 from libs.contracts.history import Fence, History
+from libs.contracts.people import EVERYONE, People
 from libs.contracts.requests import run_id
 from libs.contracts.subjects import ladder_filter, run_filter
 from libs.contracts.wire import Newer, decode_decision_request
@@ -59,9 +60,10 @@ class Keeper:
     Taking turns only saves work: what keeps two gatekeepers apart is the fence.
     """
 
-    def __init__(self, shell: Shell, projection: Projection) -> None:
+    def __init__(self, shell: Shell, projection: Projection, people: People = EVERYONE) -> None:
         self._shell = shell
         self._projection = projection
+        self._people = people
         self._scheduled: dict[str, frozenset[Timer]] = {}
         self._turn = asyncio.Lock()
 
@@ -83,7 +85,7 @@ class Keeper:
             raise Refused(f"there is no run {request.run}")
         if run.unread:
             raise Newer(f"{len(run.unread)} facts of run {request.run} cannot be read by this build")
-        await self._settle(request.run, lambda case: consider(case.run, request))
+        await self._settle(request.run, lambda case: consider(case.run, request, self._people))
         await self.settle(request.run)
 
     async def on_timer(self, delivery: Delivery) -> None:

@@ -40,6 +40,7 @@ def test_an_unusable_setting_is_named(changed: dict[str, str], sentence: str) ->
         ({"RUNG_STATE": ""}, "RUNG_STATE is not set"),
         ({"RUNG_KEYS": "/nowhere"}, "gatekeeper"),
         ({"RUNG_DATABASE_URL": "nosuch://database"}, "RUNG_DATABASE_URL"),
+        ({"RUNG_OPERATOR": "/dev/fd/0"}, "/dev/fd/0 cannot be used: peopel: unknown field, did you mean people?"),
     ],
 )
 def test_a_service_that_cannot_start_says_why_in_one_line_and_ends_with_2(
@@ -56,6 +57,7 @@ def test_a_service_that_cannot_start_says_why_in_one_line_and_ends_with_2(
         capture_output=True,
         text=True,
         check=False,
+        input="peopel: {}",
     )
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()

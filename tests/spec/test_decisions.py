@@ -7,6 +7,7 @@ import pytest
 
 from libs.contracts.evidence import Evidence
 from libs.contracts.facts import DecisionRecorded, DecisionRefused, RunFinished
+from libs.contracts.people import People, Person, Role
 from libs.contracts.requests import DecisionRequest
 from libs.contracts.words import DecisionKind, Level, Phase, RunOutcome
 from libs.contracts.workflow import policy_digest
@@ -255,3 +256,37 @@ def test_a_run_with_a_fact_that_cannot_be_read_answers_nothing() -> None:
     facts = record(waiting().facts)
     unread = fold((r for r in facts if r.fact.stream == "run"), unread=[99])
     assert consider(unread, asks(DecisionKind.APPROVE)) == []
+
+
+PEOPLE = People(
+    people={
+        "ann": Person(role=Role.APPROVER, users=("ann", "aw")),
+        "bob": Person(role=Role.VIEWER),
+        "cat": Person(role=Role.OPERATOR),
+    }
+)
+
+
+@pytest.mark.parametrize(
+    ("os_user", "code"), [("ann", "own_work"), ("aw", "own_work"), ("bob", "only_looks"), ("eve", "unknown_person")]
+)
+def test_a_person_who_may_not_decide_is_refused_by_name(os_user: str, code: str) -> None:
+    log = given(adopted(), started(opened_by="ann")).settled().then(completed(Phase.PLAN)).settled()
+    (owed,) = consider(log.run, asks(DecisionKind.APPROVE, os_user=os_user), PEOPLE)
+    assert isinstance(owed.fact, DecisionRefused)
+    assert owed.fact.code == code
+    assert log.run.stage is Stage.WAITING
+
+
+@pytest.mark.parametrize("opened_by", [None, "ann"])
+def test_a_person_who_did_not_open_the_issue_decides(opened_by: str | None) -> None:
+    log = given(adopted(), started(opened_by=opened_by)).settled().then(completed(Phase.PLAN)).settled()
+    (owed,) = consider(log.run, asks(DecisionKind.APPROVE, os_user="cat"), PEOPLE)
+    assert isinstance(owed.fact, DecisionRecorded)
+
+
+def test_where_separation_is_relaxed_one_decides_on_one_s_own_issue() -> None:
+    log = given(adopted(), started(opened_by="ann")).settled().then(completed(Phase.PLAN)).settled()
+    relaxed = PEOPLE.model_copy(update={"separation": "relaxed"})
+    (owed,) = consider(log.run, asks(DecisionKind.APPROVE, os_user="aw"), relaxed)
+    assert isinstance(owed.fact, DecisionRecorded)

@@ -53,6 +53,7 @@ class System:
             "RUNG_NATS_URL": self.server.endpoint.url,
             "RUNG_KEYS": str(self.server.endpoint.keys),
             "RUNG_STATE": str(self.data),
+            "RUNG_OPERATOR": str(self.data / "operator.yaml"),
             **self.environment,
         }
         with (self.data / f"{service}.log").open("ab") as log:
