@@ -33,7 +33,7 @@ check: $(READY) ## lint, types, import arrows, generated files
 	$(BIN)/lint-imports
 	$(BIN)/python docs/generate.py --check
 
-diagram: $(READY) ## write the generated documents (run diagram, AsyncAPI) anew
+diagram: $(READY) ## write the generated documents (run diagram, AsyncAPI, workflow schema) anew
 	$(BIN)/python docs/generate.py
 
 deploy-keys: $(READY) ## write the keys and the server configuration that docker compose uses

@@ -1,9 +1,11 @@
 """Writes the documents that are made from code, or with `--check` says which of them are stale.
 
-docs/run.md         the stages of a run, from the gatekeeper's transition table
-docs/asyncapi.yaml  every fact and request on the bus, from the contracts, by FastStream
+docs/run.md                the stages of a run, from the gatekeeper's transition table
+docs/asyncapi.yaml         every fact and request on the bus, from the contracts, by FastStream
+docs/workflow.schema.json  what `workflow.yaml` may hold, from the tables that its reader uses
 """
 
+import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +19,7 @@ from libs.contracts.facts import FACTS, PHASE_ANSWERS, SPEAKERS, Fact
 from libs.contracts.requests import DecisionRequest, IssueRequest
 from libs.contracts.subjects import INTAKE_DECISION, INTAKE_ISSUE, pattern
 from libs.contracts.wire import kind_of
+from libs.contracts.workflow.schema import workflow_schema
 from services.gatekeeper.transitions import SILENT, diagram
 
 HERE: Final = Path(__file__).parent
@@ -58,7 +61,15 @@ def _described(fact: type[Fact]) -> str:
     return f"{doc} Stated by: {stated}. Version {fact.version}.".strip()
 
 
-DOCUMENTS: Final[dict[str, Callable[[], str]]] = {"run.md": run_document, "asyncapi.yaml": asyncapi_document}
+def schema_document() -> str:
+    return json.dumps(workflow_schema(), indent=2) + "\n"
+
+
+DOCUMENTS: Final[dict[str, Callable[[], str]]] = {
+    "run.md": run_document,
+    "asyncapi.yaml": asyncapi_document,
+    "workflow.schema.json": schema_document,
+}
 
 
 def main(arguments: list[str]) -> int:

@@ -7,12 +7,12 @@ import asyncio
 import json
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import Any, Final, cast, get_args
 
 from faststream.nats import NatsBroker, NatsMessage
 
 from libs.contracts.subjects import QUERY
-from libs.contracts.views import RunView
+from libs.contracts.views import RunView, State
 from libs.runtime.log import LogUnavailable
 from libs.runtime.shell import Shell
 from services.gatekeeper.projection import Ambiguous, NotFound, Projection
@@ -20,6 +20,7 @@ from services.gatekeeper.replay import replay
 
 LIMIT_DEFAULT = 50
 LIMIT_MAX = 1000
+STATES: Final[tuple[str, ...]] = get_args(State)
 
 logger = logging.getLogger("rung")
 
@@ -40,7 +41,11 @@ class Queries:
 
     async def runs(self, question: Mapping[str, Any]) -> Any:
         limit = min(int(question.get("limit") or LIMIT_DEFAULT), LIMIT_MAX)
-        rows = await asyncio.to_thread(self._projection.runs, limit, question.get("repository"))
+        outcome = _state(question.get("outcome"))
+        is_oldest_first = question.get("oldest_first") is True
+        rows = await asyncio.to_thread(
+            self._projection.runs, limit, question.get("repository"), outcome, is_oldest_first=is_oldest_first
+        )
         return [_plain(row.view) for row in rows]
 
     async def run(self, question: Mapping[str, Any]) -> Any:
@@ -50,6 +55,13 @@ class Queries:
     async def replay(self, _: Mapping[str, Any]) -> Any:
         done = await replay(self._shell.log, self._projection)
         return {"facts": done.facts, "runs": done.runs, "seconds": done.seconds, "was_same": done.was_same}
+
+
+def _state(word: Any) -> State | None:
+    """Raises:  ValueError for a word that is no state of a run."""
+    if word is None or word in STATES:
+        return cast("State | None", word)
+    raise ValueError(f"{word!r} is no outcome; known are {', '.join(STATES)}")
 
 
 def _plain(view: RunView) -> Any:

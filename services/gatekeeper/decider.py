@@ -26,7 +26,7 @@ from libs.contracts.facts import (
 )
 from libs.contracts.verdict import Verdict
 from libs.contracts.words import DecisionKind, Disposition, Level, Outcome, Phase, RunOutcome
-from libs.contracts.workflow import OnTimeout
+from libs.contracts.workflow import DEFAULT_AGENT, OnTimeout
 from services.gatekeeper.dispositions import PROFILES, Disposed, Rule, dispose
 from services.gatekeeper.gates import classify
 from services.gatekeeper.healing import exhausted, healer
@@ -34,7 +34,6 @@ from services.gatekeeper.ladder import Ladder
 from services.gatekeeper.run import Run
 from services.gatekeeper.transitions import Stage
 
-DEFAULT_AGENT: Final = "repair"
 DEADLINE_S: Final = 1800.0
 
 ANSWERS: Final = (DecisionKind.REJECT, DecisionKind.RETRY, DecisionKind.GUIDE, DecisionKind.CANCEL)

@@ -28,7 +28,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
-from libs.contracts.views import RunView
+from libs.contracts.views import RunView, State
 from services.gatekeeper.database import open_database, stamped
 
 SCHEMA: Final = 1
@@ -164,11 +164,19 @@ class Projection:
         with self._engine.connect() as connection:
             return _position(connection)
 
-    def runs(self, limit: int, repository: str | None = None) -> list[RunRow]:
-        """The runs that began last, newest first; of one repository where given."""
-        wanted = select(_RUNS).order_by(_RUNS.c.started_at.desc(), _RUNS.c.run).limit(max(limit, 0))
+    def runs(
+        self, limit: int, repository: str | None = None, outcome: State | None = None, *, is_oldest_first: bool = False
+    ) -> list[RunRow]:
+        """The runs that began last, newest first; of one repository, or in one state, where given.
+
+        Oldest first, those come that have been where they are for longest.
+        """
+        order = _RUNS.c.moved_at if is_oldest_first else _RUNS.c.started_at.desc()
+        wanted = select(_RUNS).order_by(order, _RUNS.c.run).limit(max(limit, 0))
         if repository is not None:
             wanted = wanted.where(_RUNS.c.repository == repository)
+        if outcome is not None:
+            wanted = wanted.where(_RUNS.c.outcome == outcome)
         with self._engine.connect() as connection:
             return [_row(found) for found in connection.execute(wanted)]
 

@@ -4,14 +4,9 @@ Without a metric there is nothing to compare: the watch ends `no_data` after a m
 """
 
 from dataclasses import dataclass
-from typing import Final
 
 from libs.contracts.facts import ChangeMerged, Fact, Owed, RunStarted, TimerDue, WatchEnded, WatchStarted
 from libs.contracts.history import Fence, History, fence_for
-from libs.contracts.workflow import Policy
-
-UNWATCHED_S: Final = 1.0
-WATCH_S: Final = 3600.0
 
 
 @dataclass(frozen=True)
@@ -44,15 +39,8 @@ def decide(watched: Watched) -> list[Owed]:
     return [Owed(_end(merged.fact), due[-1].id)] if due else []
 
 
-def watch_duration_s(policy: Policy) -> float:
-    """How long a merge is watched: as the workflow says; without metrics only a moment."""
-    if policy.watch is not None:
-        return policy.watch.duration_s
-    return WATCH_S if policy.metrics else UNWATCHED_S
-
-
 def _start(started: RunStarted, merged: ChangeMerged, time: float) -> WatchStarted:
-    ends_at = time + watch_duration_s(started.policy)
+    ends_at = time + started.policy.watched_s
     return WatchStarted(run=started.run, tip=merged.tip, started_at=time, ends_at=ends_at)
 
 

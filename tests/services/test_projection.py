@@ -224,6 +224,25 @@ def test_runs_are_listed_newest_first_by_repository_and_no_more_than_asked(proje
     assert projection.runs(10, "/srv") == projection.runs(-1) == []
 
 
+def test_an_old_run_of_a_state_is_found_whatever_many_newer_runs_of_other_states_there_are(
+    projection: Projection,
+) -> None:
+    newer = [_like(run=f"r-{number}", outcome="merged", started_at=9.0 + number) for number in range(5)]
+    projection.put_runs([*newer, _like(run="r-old", outcome="waiting", started_at=1.0)], position=1)
+    assert [stored.run for stored in projection.runs(1, outcome="waiting")] == ["r-old"]
+    assert projection.runs(9, "/srv/else", "waiting") == projection.runs(9, outcome="aborted") == []
+
+
+def test_oldest_first_is_by_how_long_a_run_has_been_where_it_is(projection: Projection) -> None:
+    rows = [
+        _like(run="r-a", started_at=1.0, moved_at=8.0),
+        _like(run="r-b", started_at=3.0, moved_at=4.0),
+        _like(run="r-c", started_at=2.0, moved_at=6.0),
+    ]
+    projection.put_runs(rows, position=1)
+    assert [stored.run for stored in projection.runs(2, is_oldest_first=True)] == ["r-b", "r-c"]
+
+
 def _like(**more: object) -> RunRow:
     fields = {**vars(row(*begun().facts)), **more}
     return RunRow(**fields)

@@ -5,8 +5,9 @@ import pytest
 from libs.contracts.facts import Fact, TimerDue, WatchEnded, WatchStarted
 from libs.contracts.history import History, Unread
 from libs.contracts.wire import Unreadable
+from libs.contracts.workflow import UNWATCHED_S, WATCH_S
 from libs.contracts.workflow.reading import read_workflow
-from services.monitor.decider import UNWATCHED_S, WATCH_S, Watched, decide, watch_duration_s
+from services.monitor.decider import Watched, decide
 from tests.spec.decider import T0, record
 from tests.spec.story import INTEGRATION, POLICY, RUN, merged, started, watch_ended, watch_started
 
@@ -57,5 +58,5 @@ def test_a_run_that_cannot_be_read_is_left_alone() -> None:
 )
 def test_a_watch_lasts_as_long_as_the_workflow_says(workflow: str, duration_s: float) -> None:
     policy, _ = read_workflow(workflow)
-    assert watch_duration_s(policy) == duration_s
-    assert watch_duration_s(POLICY) == UNWATCHED_S
+    assert policy.watched_s == duration_s
+    assert POLICY.watched_s == UNWATCHED_S

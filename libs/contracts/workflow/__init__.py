@@ -52,6 +52,7 @@ from libs.contracts.workflow.parts import (
 
 __all__ = [
     "AGENT_DRIVERS",
+    "DEFAULT_AGENT",
     "DEFAULT_CRITERIA",
     "FLOOR",
     "LOOPS",
@@ -197,6 +198,12 @@ def default_phases() -> dict[Phase, PhasePolicy]:
     return {phase: PhasePolicy(tools=TOOLS[phase]) for phase in PHASES}
 
 
+DEFAULT_AGENT: Final = "repair"
+WATCH_S: Final = 3600.0
+UNWATCHED_S: Final = 1.0
+"""How long a merge is watched where the workflow does not say: with metrics, and without."""
+
+
 class Policy(Frozen):
     """A workflow with every default filled in.
 
@@ -242,6 +249,13 @@ class Policy(Frozen):
 
     def checkpoint_after(self, phase: Phase) -> CheckpointPolicy:
         return self.checkpoints.get(phase, CheckpointPolicy())
+
+    @property
+    def watched_s(self) -> float:
+        """How long a merge is watched, in seconds: as the workflow says; without metrics only a moment."""
+        if self.watch is not None:
+            return self.watch.duration_s
+        return WATCH_S if self.metrics else UNWATCHED_S
 
     def agent_for(self, phase: Phase) -> str | None:
         """The agent that works on a phase; `None` leaves it to Rung's default."""

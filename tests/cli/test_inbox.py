@@ -1,0 +1,195 @@
+"""`rung inbox` asks the gatekeeper's own queries over a real bus what waits for a human."""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from nats.aio.msg import Msg
+
+from libs.cli.inbox import SHOWN_MAX, in_order, span
+from libs.cli.main import main
+from libs.contracts.views import RunView
+from libs.contracts.words import DecisionKind, Phase, Service
+from services.gatekeeper.api import Queries, _answered
+from services.gatekeeper.projection import Projection, RunRow
+from tests.cli.views import COMMIT, checkpoint, phase, view, waiting
+from tests.support.bus import Bus, running_bus
+
+DAY = 86_400.0
+
+
+@pytest.fixture
+async def bus(tmp_path: Path) -> AsyncIterator[Bus]:
+    async with running_bus(tmp_path / "data") as bus:
+        yield bus
+
+
+def row(seen: RunView) -> RunRow:
+    said = seen.model_dump(include=set(RunRow.__dataclass_fields__))
+    counts = dict.fromkeys(("healing_attempts", "decisions", "overrides", "automatic_decisions"), 0)
+    flags = dict.fromkeys(("is_settled", "is_successful", "counts_for_rung"), False)
+    return RunRow(**{**said, **counts, **flags, "view": seen})
+
+
+@contextlib.asynccontextmanager
+async def gatekeeper(bus: Bus, *views: RunView) -> AsyncIterator[None]:
+    """The gatekeeper's queries over these runs."""
+    projection = Projection(f"sqlite:///{bus.data / 'projection.sqlite'}")
+    projection.put_runs(map(row, views), position=1)
+    queries = Queries(cast("Any", None), projection)
+
+    async def answer(message: Msg) -> None:
+        await message.respond(json.dumps(await _answered(queries.runs, message.data)).encode())
+
+    async with bus.client(Service.GATEKEEPER) as client:
+        await client.subscribe("query.runs", cb=answer)
+        await client.flush()
+        yield
+    projection.close()
+
+
+Tell = Callable[..., Awaitable[tuple[int, str, str]]]
+
+
+@pytest.fixture
+def tell(bus: Bus, capsys: pytest.CaptureFixture[str]) -> Tell:
+    """Exit code, standard output and standard error of `rung inbox`."""
+
+    async def told(*words: str) -> tuple[int, str, str]:
+        code = await asyncio.to_thread(main, ["inbox", "--data", str(bus.data), *words])
+        said = capsys.readouterr()
+        return code, said.out, said.err
+
+    return told
+
+
+def run(name: str, moved_at: float = 0.0, outcome: str = "pass", at: Phase = Phase.PLAN, **more: Any) -> RunView:
+    fields = {"checkpoint": checkpoint(at, outcome=outcome), "phases": (phase(at, outcome),), **more}
+    return view("waiting", run=f"{name}-000000000", moved_at=moved_at, **fields)
+
+
+def names(*views: RunView) -> list[str]:
+    return [one.view.run.partition("-")[0] for one in in_order(views)]
+
+
+# -- the order ----------------------------------------------------------------
+
+
+def test_an_earlier_day_comes_before_any_risk() -> None:
+    assert names(run("new", 2 * DAY, "fail"), run("old", DAY, "pass")) == ["old", "new"]
+
+
+def test_within_a_day_what_did_not_pass_comes_before_a_warning_and_a_warning_before_a_pass() -> None:
+    outcomes = ("pass", "warn", "inconclusive", "no_data", "error", "fail", "unheard_of")
+    views = [run(outcome, DAY + hour, outcome) for hour, outcome in enumerate(outcomes)]
+    assert names(*views) == ["inconclusive", "no_data", "error", "fail", "unheard_of", "warn", "pass"]
+
+
+def test_among_equal_verdicts_of_a_day_a_merge_comes_first_then_what_waits_longest() -> None:
+    views = [run("late", DAY + 2), run("early", DAY + 1), run("merge", DAY + 3, at=Phase.DEPLOY)]
+    assert names(*views) == ["merge", "early", "late"]
+
+
+def test_a_run_without_a_checkpoint_is_nobody_s_to_decide() -> None:
+    assert names(run("moving", checkpoint=None), run("waits")) == ["waits"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"), [(-5, "0 s"), (59.9, "59 s"), (60, "1 min"), (7199, "1 h"), (3 * DAY, "3 d")]
+)
+def test_an_age_is_told_in_its_largest_unit(seconds: float, said: str) -> None:
+    assert span(seconds) == said
+
+
+# -- the command --------------------------------------------------------------
+
+
+async def test_an_empty_inbox_says_so_and_is_no_failure(bus: Bus, tell: Tell) -> None:
+    async with gatekeeper(bus, view("merged"), view("working", run="w")):
+        assert await tell() == (0, "", "Nothing waits for a human.\n")
+        assert await tell("--json") == (0, "[]\n", "")
+
+
+async def test_programs_get_all_that_is_needed_to_decide(bus: Bus, tell: Tell) -> None:
+    seen = waiting(phase=Phase.DEPLOY, attempt=2, outcome="fail", name="merge", expires_at=99.5).model_copy(
+        update={"phases": (phase(Phase.DEPLOY, "fail", reasons=("2 tests failed",)),)}
+    )
+    async with gatekeeper(bus, seen):
+        code, out, _ = await tell("--json")
+    [entry] = json.loads(out)
+    bound = f"--phase deploy --attempt 2 --reason TEXT --data {bus.data}"
+    assert code == 0
+    assert entry.pop("commands") == {
+        "approve": f"rung decide 1f2e3d4c approve {bound}",
+        "reject": f"rung decide 1f2e3d4c reject {bound}",
+        "guide": f"rung decide 1f2e3d4c guide {bound.replace('--reason', '--guidance')}",
+        "cancel": f"rung decide 1f2e3d4c cancel {bound}",
+    }
+    assert entry == {
+        "run": seen.run,
+        "short": "1f2e3d4c",
+        "title": "Ten pieces get no discount",
+        "repository": "/srv/shop",
+        "checkpoint": "merge",
+        "phase": "deploy",
+        "attempt": 2,
+        "since": 3.5,
+        "expires_at": 99.5,
+        "outcome": "fail",
+        "reasons": ["2 tests failed"],
+        "why": "a human decides after every phase",
+        "commit": COMMIT,
+        "level": "assisted",
+        "answers": ["approve", "reject", "guide", "cancel"],
+    }
+
+
+async def test_people_get_the_same_with_every_command_on_a_line_of_its_own(bus: Bus, tell: Tell) -> None:
+    reasons = tuple(f"reason {number}" for number in range(7))
+    seen = run("1f2e3d4c", 3.5, "fail", title="Fix [red]it[/red]\x1b[2J", phases=(phase(reasons=reasons),))
+    async with gatekeeper(bus, seen):
+        code, out, err = await tell()
+    lines = [line.strip() for line in out.splitlines()]
+    assert (code, err) == (0, "")
+    assert "Fix [red]it[/red]" in lines[0]
+    assert "\x1b" not in out
+    for said in ("/srv/shop", COMMIT, "1970-01-01 00:00:03 UTC", "reason 4", "2 more", "a human decides after"):
+        assert said in out
+    assert "reason 5" not in out
+    assert f"rung decide 1f2e3d4c approve --phase plan --attempt 1 --reason TEXT --data {bus.data}" in lines
+
+
+async def test_the_commands_that_are_printed_are_understood(bus: Bus, tell: Tell) -> None:
+    answers = tuple(kind for kind in DecisionKind if kind not in (DecisionKind.GRANT, DecisionKind.REVOKE))
+    held = checkpoint().model_copy(update={"answers": answers})
+    async with gatekeeper(bus, run("1f2e3d4c", checkpoint=held)):
+        _, out, _ = await tell("--json")
+    for command in json.loads(out)[0]["commands"].values():
+        words = command.split()[1:]
+        assert await asyncio.to_thread(main, words) == 4  # parsed; nobody answers for the run any more
+
+
+async def test_old_waiting_runs_are_not_hidden_by_many_newer_ones(bus: Bus, tell: Tell) -> None:
+    newer = [view("merged", run=f"m{number}", started_at=50.0) for number in range(SHOWN_MAX)]
+    later = [run(f"w{number}", DAY, started_at=50.0) for number in range(SHOWN_MAX)]
+    async with gatekeeper(bus, *newer, *later, run("oldest", 1.0)):
+        _, out, err = await tell("--json")
+    found = json.loads(out)
+    assert (len(found), found[0]["short"]) == (SHOWN_MAX, "oldest-0")
+    assert "more behind them" in err
+
+
+async def test_a_state_that_does_not_exist_is_refused_with_a_sentence() -> None:
+    queries = Queries(cast("Any", None), cast("Any", None))
+    answer = await _answered(queries.runs, b'{"outcome": "wating"}')
+    assert answer["code"] == "usage"
+    assert "'wating' is no outcome; known are merged" in answer["error"]
+
+
+def test_without_a_system_the_inbox_says_how_to_start_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["inbox", "--data", str(tmp_path)]) == 4
+    assert "start one with: rung up" in capsys.readouterr().err
