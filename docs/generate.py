@@ -1,6 +1,7 @@
 """Writes the documents that are made from code, or with `--check` says which of them are stale.
 
 docs/run.md                the stages of a run, from the gatekeeper's transition table
+docs/dispositions.md       who decides after a verdict: phase, outcome and level
 docs/asyncapi.yaml         every fact and request on the bus, from the contracts, by FastStream
 docs/workflow.schema.json  what `workflow.yaml` may hold, from the tables that its reader uses
 """
@@ -18,8 +19,11 @@ from faststream.specification import AsyncAPI
 from libs.contracts.facts import FACTS, PHASE_ANSWERS, SPEAKERS, Fact
 from libs.contracts.requests import DecisionRequest, IssueRequest
 from libs.contracts.subjects import INTAKE_DECISION, INTAKE_ISSUE, pattern
+from libs.contracts.verdict import Verdict
 from libs.contracts.wire import kind_of
+from libs.contracts.words import Level, Outcome, Phase
 from libs.contracts.workflow.schema import workflow_schema
+from services.gatekeeper.dispositions import PROFILES, dispose
 from services.gatekeeper.transitions import SILENT, diagram
 
 HERE: Final = Path(__file__).parent
@@ -36,6 +40,27 @@ def run_document() -> str:
         f"{silent}\n\n"
         "Any other event in a stage does not fit: it is counted, shown, and changes nothing.\n"
     )
+
+
+def dispositions_document() -> str:
+    """What each level does with each outcome after each phase, once healing is exhausted."""
+    head = "| phase | outcome | " + " | ".join(Level) + " |\n|---|---|" + "---|" * len(Level)
+    rows = [
+        f"| {phase} | {outcome} | " + " | ".join(_disposed(level, phase, outcome) for level in Level) + " |"
+        for phase in PROFILES
+        for outcome in Outcome
+    ]
+    return (
+        "# Who decides after a verdict\n\n"
+        "Made from `services/gatekeeper/dispositions.py` by `make diagram`; do not edit. A `fail` comes here when it is\n"
+        "not healed (any more); at `assisted` healing happens only when a human says so. After deploy, `proceed` is the\n"
+        "merge by itself, where the workflow enables it and test and review have passed.\n\n"
+        f"{head}\n" + "\n".join(rows) + "\n"
+    )
+
+
+def _disposed(level: Level, phase: Phase, outcome: Outcome) -> str:
+    return dispose(level, phase, Verdict(outcome=outcome), can_heal=False).disposition
 
 
 def asyncapi_document() -> str:
@@ -67,6 +92,7 @@ def schema_document() -> str:
 
 DOCUMENTS: Final[dict[str, Callable[[], str]]] = {
     "run.md": run_document,
+    "dispositions.md": dispositions_document,
     "asyncapi.yaml": asyncapi_document,
     "workflow.schema.json": schema_document,
 }

@@ -25,7 +25,7 @@ def test_the_documents_that_are_checked_in_are_current() -> None:
 
 
 def test_a_stale_document_is_named_and_written_anew(tmp_path: Path) -> None:
-    for name in ("generate.py", "run.md", "asyncapi.yaml", "workflow.schema.json"):
+    for name in ("generate.py", "run.md", "dispositions.md", "asyncapi.yaml", "workflow.schema.json"):
         (tmp_path / name).write_bytes((ROOT / "docs" / name).read_bytes())
     (tmp_path / "run.md").write_text("stale")
     checked = _generate("--check", docs=tmp_path)
@@ -45,3 +45,15 @@ def test_every_fact_and_request_is_in_the_published_document() -> None:
 def test_every_stage_is_in_the_picture() -> None:
     picture = (ROOT / "docs" / "run.md").read_text(encoding="utf-8")
     assert all(f"    {stage} --> " in picture for stage in TRANSITIONS)
+
+
+def test_the_table_of_dispositions_never_gives_a_lower_level_more_authority() -> None:
+    rank = {"checkpoint": 0, "abort": 0, "warn": 1, "proceed": 1}
+    lines = (ROOT / "docs" / "dispositions.md").read_text(encoding="utf-8").splitlines()
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("| ")][1:]
+    assert len(rows) == 7 * 6
+    for phase, outcome, assisted, supervised, autonomous, ase in rows:
+        assert assisted == "checkpoint"
+        assert rank[supervised] >= rank[assisted]
+        assert outcome in ("pass", "warn") or ase != "proceed", (phase, outcome)
+        assert autonomous != "proceed" or outcome in ("pass", "warn")
