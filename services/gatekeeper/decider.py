@@ -27,7 +27,7 @@ from libs.contracts.facts import (
 from libs.contracts.verdict import Verdict
 from libs.contracts.words import DecisionKind, Disposition, Level, Outcome, Phase, RunOutcome
 from libs.contracts.workflow import DEFAULT_AGENT, OnTimeout
-from services.gatekeeper.dispositions import PROFILES, Disposed, Rule, dispose
+from services.gatekeeper.dispositions import PROFILES, SILENCE, Disposed, Rule, dispose
 from services.gatekeeper.gates import classify
 from services.gatekeeper.healing import exhausted, healer
 from services.gatekeeper.ladder import Ladder
@@ -153,7 +153,7 @@ def judge(run: Run, ladder: Ladder) -> GateJudged:
     level = ladder.in_force(started.level)
     stopped = exhausted(run, verdict, declined=declined)
     can_heal = stopped is None
-    disposed = _bounded(run, dispose(level, run.phase, verdict, can_heal=can_heal))
+    disposed = _bounded(run, verdict, dispose(level, run.phase, verdict, can_heal=can_heal))
     shadow = dispose(level.above, run.phase, verdict, can_heal=can_heal).disposition if level.above else None
     integration = run.evidence.integration
     return GateJudged(
@@ -179,17 +179,32 @@ def _reason(disposed: Disposed, verdict: Verdict, stopped: str | None) -> str:
     return f"{disposed.reason}; not healed: {stopped}" if is_stopped else disposed.reason
 
 
-def _bounded(run: Run, disposed: Disposed) -> Disposed:
-    """No machine merges what was not asked for or not reviewed: then a human is asked."""
-    if run.phase is not Phase.DEPLOY or disposed.disposition is not Disposition.PROCEED:
+def _bounded(run: Run, verdict: Verdict, disposed: Disposed) -> Disposed:
+    """What the table alone cannot tell of a deploy: a human decides where a machine has no ground to."""
+    if run.phase is not Phase.DEPLOY:
         return disposed
+    if disposed.disposition is Disposition.ABORT and verdict.outcome is Outcome.FAIL and _is_red_already(run):
+        return Disposed(Disposition.CHECKPOINT, "the tests are red, as was warned; the change merges only on override")
+    reason = _no_machine_merges(run) if disposed.disposition is Disposition.PROCEED else None
+    return Disposed(Disposition.CHECKPOINT, reason) if reason else disposed
+
+
+def _is_red_already(run: Run) -> bool:
+    """Whether the test gate failed and the level in force then only warned of it."""
+    tested = run.last_judged(Phase.TEST)
+    return tested is not None and tested.disposition is Disposition.WARN and tested.verdict.outcome is Outcome.FAIL
+
+
+def _no_machine_merges(run: Run) -> str | None:
+    """Why a change does not merge by itself; `None` when it may."""
     if not run.begun.policy.auto_merge.enabled:
-        return Disposed(Disposition.CHECKPOINT, "the workflow does not enable auto_merge; a human merges")
+        return "the workflow does not enable auto_merge; a human merges"
     if not all(_gate_passed(run, phase) for phase in (Phase.TEST, Phase.REVIEW)):
-        return Disposed(
-            Disposition.CHECKPOINT, "a change without passed test and review verdicts never merges by itself"
-        )
-    return disposed
+        return "without passed test and review verdicts nothing merges by itself"
+    judged = [verdict for phase in run.begun.phases if (verdict := run.last_judged(phase))]
+    if silent := [str(one.phase) for one in judged if one.verdict.outcome in SILENCE]:
+        return f"the gates of {', '.join(silent)} could not tell; a human merges"
+    return None
 
 
 def _gate_passed(run: Run, phase: Phase) -> bool:

@@ -41,7 +41,8 @@ PROFILES: Final[dict[Phase, dict[Level, Rule]]] = {
     Phase.DEPLOY: _row(Rule.HUMAN, Rule.HUMAN_MERGES, Rule.PULL_REQUEST, Rule.AUTO_MERGE),
 }
 
-_SILENCE: Final = (Outcome.INCONCLUSIVE, Outcome.NO_DATA, Outcome.ERROR)
+SILENCE: Final = (Outcome.INCONCLUSIVE, Outcome.NO_DATA, Outcome.ERROR)
+"""Outcomes that say neither yes nor no."""
 
 
 class Disposed(NamedTuple):
@@ -66,9 +67,10 @@ def dispose(level: Level, phase: Phase, verdict: Verdict, *, can_heal: bool) -> 
 
 
 def _rule(level: Level, phase: Phase, outcome: Outcome) -> Rule:
-    """Silence at the highest level falls back to the rung below, where a human merges."""
-    lowered = Level.AUTONOMOUS if level is Level.ASE and outcome in _SILENCE else level
-    return PROFILES[phase][lowered]
+    """Silence at the highest level falls back to the rung below, where a human merges; what only warns still does."""
+    own = PROFILES[phase][level]
+    is_fallback = level is Level.ASE and outcome in SILENCE and own is not Rule.OPTIONAL
+    return PROFILES[phase][Level.AUTONOMOUS] if is_fallback else own
 
 
 def _settled(rule: Rule, level: Level, phase: Phase, outcome: Outcome) -> Disposed:

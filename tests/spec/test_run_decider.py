@@ -412,6 +412,38 @@ def test_without_auto_merge_in_the_workflow_the_highest_level_waits_for_a_human(
     assert (log.run.stage, log.run.phase) == (Stage.WAITING, Phase.DEPLOY)
 
 
+def test_a_change_with_red_tests_is_opened_at_the_third_level_and_merges_only_on_override() -> None:
+    red = GOOD[Phase.DEPLOY].model_copy(update={"tests": BAD[Phase.TEST].tests})
+    log = at_level(Level.AUTONOMOUS).settled()
+    while (run := log.run).stage is Stage.WORKING:
+        bad = {Phase.TEST: BAD[Phase.TEST], Phase.DEPLOY: red}
+        log = log.then(completed(run.phase, run.attempt, bad.get(run.phase, GOOD[run.phase]))).settled()
+    assert (log.run.stage, log.run.phase) == (Stage.WAITING, Phase.DEPLOY)
+    assert log.run.checkpoint is not None
+    assert DecisionKind.OVERRIDE in log.run.checkpoint.answers
+    assert DecisionKind.APPROVE not in log.run.checkpoint.answers
+    assert approved(log, Phase.DEPLOY, DecisionKind.OVERRIDE).run.stage is Stage.AUTHORISED
+
+
+def test_red_tests_that_nobody_warned_of_abort_a_deploy_at_the_third_level() -> None:
+    red = GOOD[Phase.DEPLOY].model_copy(update={"tests": BAD[Phase.TEST].tests})
+    log = at_level(Level.AUTONOMOUS).settled()
+    while (run := log.run).stage is Stage.WORKING:
+        evidence = red if run.phase is Phase.DEPLOY else GOOD[run.phase]
+        log = log.then(completed(run.phase, run.attempt, evidence)).settled()
+    assert (log.run.stage, log.run.phase) == (Stage.ABORTED, Phase.DEPLOY)
+
+
+def test_a_silent_gate_that_only_warns_keeps_the_highest_level_from_merging_by_itself() -> None:
+    log = at_level(Level.ASE).settled()
+    while (run := log.run).stage is Stage.WORKING:
+        evidence = SILENT if run.phase is Phase.DOCUMENT else GOOD[run.phase]
+        log = log.then(completed(run.phase, run.attempt, evidence)).settled()
+    assert (log.run.stage, log.run.phase) == (Stage.WAITING, Phase.DEPLOY)
+    assert log.run.judged is not None
+    assert log.run.judged.reason == "the gates of document could not tell; a human merges"
+
+
 @pytest.mark.parametrize(("patch_id", "stage"), [("p", Stage.AUTHORISED), ("other", Stage.WAITING)])
 def test_a_base_that_moved_asks_a_human_again_only_if_the_change_is_another(patch_id: str, stage: Stage) -> None:
     log = walked(Level.SUPERVISED, GOOD[Phase.PLAN])
