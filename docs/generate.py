@@ -54,8 +54,8 @@ def dispositions_document() -> str:
         "# Who decides after a verdict\n\n"
         "Made from `services/gatekeeper/dispositions.py` by `make diagram`; do not edit.\n\n"
         "A `fail` comes here when it is not healed (any more); at `assisted` healing happens only when a human says\n"
-        "so. After deploy, `proceed` is the merge by itself, where the workflow enables it, test and review passed, and\n"
-        "no gate was silent; at `autonomous` a change whose tests are known to be red waits for an override.\n\n"
+        "so. After deploy, `proceed` is the merge by itself, where the workflow enables it, test and review passed,\n"
+        "and no gate was silent; at `autonomous` a change whose tests are known to be red waits for an override.\n\n"
         f"{head}\n" + "\n".join(rows) + "\n"
     )
 

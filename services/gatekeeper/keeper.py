@@ -73,6 +73,8 @@ class Keeper:
                 await self.settle(run)
             case ["issue", issue, "opened" | "edited", revision]:
                 await self.settle(run_id(issue, int(revision)), delivery.subject)
+            case ["workflow", *_]:
+                await self._settle_open_runs()
             case _:
                 return
 
@@ -112,9 +114,12 @@ class Keeper:
             await replay(self._shell.log, self._projection)
         while True:
             self._scheduled.clear()
-            for run in await asyncio.to_thread(self._projection.unsettled_runs):
-                await self.settle(run)
+            await self._settle_open_runs()
             await asyncio.sleep(SWEEP_S)
+
+    async def _settle_open_runs(self) -> None:
+        for run in await asyncio.to_thread(self._projection.unsettled_runs):
+            await self.settle(run)
 
     async def settle(self, run: str, opened_on: str | None = None) -> None:
         """State what is owed about a run until nothing is, then schedule its timers."""
