@@ -16,7 +16,6 @@ from libs.contracts.facts import (
     IssueOpened,
     MergeAuthorised,
     Owed,
-    PhaseCompleted,
     PhaseRequested,
     PolicyAdopted,
     RunAborted,
@@ -24,12 +23,11 @@ from libs.contracts.facts import (
     RunFinished,
     RunStarted,
 )
-from libs.contracts.verdict import Verdict
-from libs.contracts.words import DecisionKind, Disposition, Level, Outcome, Phase, RunOutcome
+from libs.contracts.words import DecisionKind, Level, Outcome, Phase, RunOutcome
 from libs.contracts.workflow import DEFAULT_AGENT, OnTimeout
-from services.gatekeeper.dispositions import PROFILES, SILENCE, Disposed, Rule, dispose
-from services.gatekeeper.gates import classify
-from services.gatekeeper.healing import exhausted, healer
+from services.gatekeeper.dispositions import PROFILES, Rule
+from services.gatekeeper.healing import healer
+from services.gatekeeper.judging import judge
 from services.gatekeeper.ladder import Ladder
 from services.gatekeeper.run import Run
 from services.gatekeeper.transitions import Stage
@@ -142,74 +140,6 @@ def _starting(run: Run) -> list[Fact]:
     if started.problem is not None:
         return [RunFinished(run=run.run, outcome=RunOutcome.DECLINED, reason=started.problem)]
     return [request(run, started.phases[0])]
-
-
-def judge(run: Run, ladder: Ladder) -> GateJudged:
-    """The verdict on the answer at hand, and who decides by the level in force."""
-    started = run.begun
-    gate = started.policy.gates.get(run.phase)
-    declined = run.answer.declined if isinstance(run.answer, PhaseCompleted) else None
-    verdict = classify(run.evidence, gate.criteria if gate else (), declined=declined)
-    level = ladder.in_force(started.level)
-    stopped = exhausted(run, verdict, declined=declined)
-    can_heal = stopped is None
-    disposed = _bounded(run, verdict, dispose(level, run.phase, verdict, can_heal=can_heal))
-    shadow = dispose(level.above, run.phase, verdict, can_heal=can_heal).disposition if level.above else None
-    integration = run.evidence.integration
-    return GateJudged(
-        run=run.run,
-        phase=run.phase,
-        attempt=run.attempt,
-        verdict=verdict,
-        disposition=disposed.disposition,
-        reason=_reason(disposed, verdict, stopped),
-        level_in_force=level,
-        ladder_sequence=ladder.sequence,
-        shadow=shadow,
-        commit=integration.commit if integration else run.commit,
-        tree=integration.tree if integration else run.evidence.tree,
-        patch_id=integration.patch_id if integration else None,
-        policy_digest=started.policy_digest,
-    )
-
-
-def _reason(disposed: Disposed, verdict: Verdict, stopped: str | None) -> str:
-    """Why this disposition, and where a fail is not healed, why not."""
-    is_stopped = stopped and verdict.outcome is Outcome.FAIL
-    return f"{disposed.reason}; not healed: {stopped}" if is_stopped else disposed.reason
-
-
-def _bounded(run: Run, verdict: Verdict, disposed: Disposed) -> Disposed:
-    """What the table alone cannot tell of a deploy: a human decides where a machine has no ground to."""
-    if run.phase is not Phase.DEPLOY:
-        return disposed
-    if disposed.disposition is Disposition.ABORT and verdict.outcome is Outcome.FAIL and _is_red_already(run):
-        return Disposed(Disposition.CHECKPOINT, "the tests are red, as was warned; the change merges only on override")
-    reason = _no_machine_merges(run) if disposed.disposition is Disposition.PROCEED else None
-    return Disposed(Disposition.CHECKPOINT, reason) if reason else disposed
-
-
-def _is_red_already(run: Run) -> bool:
-    """Whether the test gate failed and the level in force then only warned of it."""
-    tested = run.last_judged(Phase.TEST)
-    return tested is not None and tested.disposition is Disposition.WARN and tested.verdict.outcome is Outcome.FAIL
-
-
-def _no_machine_merges(run: Run) -> str | None:
-    """Why a change does not merge by itself; `None` when it may."""
-    if not run.begun.policy.auto_merge.enabled:
-        return "the workflow does not enable auto_merge; a human merges"
-    if not all(_gate_passed(run, phase) for phase in (Phase.TEST, Phase.REVIEW)):
-        return "without passed test and review verdicts nothing merges by itself"
-    judged = [verdict for phase in run.begun.phases if (verdict := run.last_judged(phase))]
-    if silent := [str(one.phase) for one in judged if one.verdict.outcome in SILENCE]:
-        return f"the gates of {', '.join(silent)} could not tell; a human merges"
-    return None
-
-
-def _gate_passed(run: Run, phase: Phase) -> bool:
-    judged = run.last_judged(phase)
-    return judged is not None and judged.verdict.outcome.is_passed
 
 
 def _stopping(run: Run, ladder: Ladder) -> list[Fact]:
