@@ -278,7 +278,7 @@ def test_a_run_always_comes_to_rest_and_then_ended_or_waits_for_somebody_or_a_ti
 
 @settings(max_examples=40, deadline=None)
 @given(histories())
-def test_nothing_merges_unless_a_human_said_so_for_that_attempt_or_the_highest_level_s_timer_did(log: Given) -> None:
+def test_nothing_merges_unless_a_human_said_so_for_that_change_or_the_highest_level_s_timer_did(log: Given) -> None:
     for count, fact in enumerate(log.facts):
         if isinstance(fact, MergeAuthorised):
             before = Given(log.facts[:count])
@@ -286,12 +286,21 @@ def test_nothing_merges_unless_a_human_said_so_for_that_attempt_or_the_highest_l
 
 
 def _is_approved(before: Given, authorised: MergeAuthorised) -> bool:
+    """A human approved or overrode this attempt, or approved an earlier one whose change was the same."""
     return any(
         isinstance(fact, DecisionRecorded)
         and fact.kind in (DecisionKind.APPROVE, DecisionKind.OVERRIDE)
-        and (fact.phase, fact.attempt, fact.decision) == (Phase.DEPLOY, authorised.attempt, authorised.decision)
+        and (fact.phase, fact.decision) == (Phase.DEPLOY, authorised.decision)
+        and (fact.attempt == authorised.attempt or _is_same_change(before, fact, authorised))
         for fact in before.facts
     )
+
+
+def _is_same_change(before: Given, decision: DecisionRecorded, authorised: MergeAuthorised) -> bool:
+    deploys = (fact for fact in before.facts if isinstance(fact, GateJudged) and fact.phase is Phase.DEPLOY)
+    patches = {fact.attempt: fact.patch_id for fact in deploys}
+    is_same = patches.get(decision.attempt) == patches.get(authorised.attempt) is not None
+    return decision.kind is DecisionKind.APPROVE and is_same
 
 
 def _has_earned(before: Given) -> bool:
