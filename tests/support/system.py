@@ -157,7 +157,7 @@ class Operator:
             return view is not None and view.sequence > before.sequence and view.checkpoint != before.checkpoint
 
         with contextlib.suppress(TimeoutError):
-            await until(is_left, within_s=3)
+            await until(is_left, within_s=30)
 
 
 @contextlib.contextmanager

@@ -45,7 +45,7 @@ LEAVES_A_BLOCKER_AT_FIRST: Final = (
 
 NO_HEALING: Final = "loops: { test_retry: { max: 0 }, review_patch: { max: 0 } }\n"
 AUTO_MERGE: Final = "autonomy: ase\nauto_merge: { enabled: true, delay: 1s }\n"
-AUTO_MERGE_LATER: Final = "autonomy: ase\nauto_merge: { enabled: true, delay: 3s }\n"
+AUTO_MERGE_LATER: Final = "autonomy: ase\nauto_merge: { enabled: true, delay: 6s }\n"
 PUBLISHED_PATCH_ROUTE: Final = "routing: { patch: { phases: [build, test, deploy] } }\n"
 
 EVERY_CHECKPOINT: Final = ["after plan", "after build", "after test", "after review", "after document", "merge"]
