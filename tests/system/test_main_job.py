@@ -10,7 +10,7 @@ from libs.contracts.wire import Recorded
 from libs.contracts.words import DecisionKind, Phase, Service
 from libs.runtime.log import Log
 from libs.runtime.rights import API
-from tests.support.repositories import DECLINED, MERGED, Build, flat_layout, git
+from tests.support.repositories import DECLINED, MERGED, Build, flat_layout, git, src_layout, unittest_style
 from tests.support.system import System, running_system
 from tests.support.waiting import until
 
@@ -21,7 +21,11 @@ def _status(path: Path) -> str:
     return git(path, "status", "--porcelain")
 
 
-@pytest.mark.parametrize("build", MERGED, ids=lambda build: build.__name__)
+ELSEWHERE = (flat_layout, src_layout, unittest_style)
+"""Cases that other tests here and those of the command line take to a merge."""
+
+
+@pytest.mark.parametrize("build", [b for b in MERGED if b not in ELSEWHERE], ids=lambda build: build.__name__)
 async def test_a_real_defect_becomes_one_merged_commit(system: System, tmp_path: Path, build: Build) -> None:
     case = build(tmp_path)
     before = git(case.path, "rev-parse", "main")
