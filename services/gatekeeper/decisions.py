@@ -22,11 +22,15 @@ class Refusal(NamedTuple):
 
 
 def consider(run: Run, request: DecisionRequest, people: People = EVERYONE) -> list[Owed]:
-    """The answer that is owed to a decision request; none if it has been answered."""
+    """The answer that is owed to a decision request; none if it has been answered.
+
+    Whoever is in the operator's file is recorded by the name there, whatever name the request gives.
+    """
     if request.decision in run.decisions or run.unread:
         return []
     refusal = not_allowed(run, request, people) or _refusal(run, request)
-    return [Owed(_refuse(request, refusal) if refusal else _record(run, request), run.cause)]
+    by = people.named(request.os_user) or one_line(request.by)
+    return [Owed(_refuse(request, by, refusal) if refusal else _record(run, request, by), run.cause)]
 
 
 def not_allowed(run: Run, request: DecisionRequest, people: People) -> Refusal | None:
@@ -43,23 +47,23 @@ def not_allowed(run: Run, request: DecisionRequest, people: People) -> Refusal |
     return None
 
 
-def _refuse(request: DecisionRequest, refusal: Refusal) -> DecisionRefused:
+def _refuse(request: DecisionRequest, by: str, refusal: Refusal) -> DecisionRefused:
     return DecisionRefused(
         run=request.run,
         decision=request.decision,
         kind=request.kind,
-        by=one_line(request.by),
+        by=by,
         code=refusal.code,
         message=refusal.message,
     )
 
 
-def _record(run: Run, request: DecisionRequest) -> DecisionRecorded:
+def _record(run: Run, request: DecisionRequest, by: str) -> DecisionRecorded:
     return DecisionRecorded(
         run=request.run,
         decision=request.decision,
         kind=request.kind,
-        by=one_line(request.by),
+        by=by,
         os_user=one_line(request.os_user),
         automatic=request.automatic,
         reason=one_line(request.reason, 1000),

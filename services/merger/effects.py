@@ -26,9 +26,10 @@ from libs.runtime.shell import Shell
 from libs.runtime.work import Job, completed
 from libs.workshop.change import diff_evidence
 from libs.workshop.git import Conflict as MergeConflict
-from libs.workshop.git import GitError, NotLanded, Quarantine, Source, Squashed, inspect
+from libs.workshop.git import GitError, NotLanded, Quarantine, Source, Squashed, has_landed, inspect
 from libs.workshop.sandbox import Limits, Sandbox
 from libs.workshop.trial import Trial, report_files
+from services.merger.decider import Stop
 
 TYPES: Final = {"bug": "fix", "hotfix": "fix", "patch": "fix", "feature": "feat", "docs": "docs"}
 """Conventional commit types by issue type; anything else is a chore."""
@@ -118,13 +119,21 @@ def commit_message(started: RunStarted) -> str:
     return "\n\n".join((*told, trailers)) + "\n"
 
 
-async def land(repositories: Path, started: RunStarted, authorised: MergeAuthorised) -> Fact:
-    """Move the branch to exactly the authorised commit, or say why nothing moved."""
-    quarantine = await Quarantine.open(repositories / f"{started.workflow}.git")
-    if (wrong := await _mismatch(quarantine, authorised)) is not None:
-        return refused(authorised, "mismatch", wrong)
+async def land(
+    repositories: Path, started: RunStarted, authorised: MergeAuthorised, stopped: Stop | None = None
+) -> Fact:
+    """Move the branch to exactly the authorised commit, or say why nothing moved.
+
+    What has landed already, before this process or another died, is told as landed: a stop that came
+    after it (`stopped`) cannot undo it.
+    """
     try:
+        quarantine = await Quarantine.open(repositories / f"{started.workflow}.git")
+        if (wrong := await _mismatch(quarantine, authorised)) is not None:
+            return refused(authorised, "mismatch", wrong)
         source = await inspect(started.repository, authorised.branch)
+        if stopped is not None and not await has_landed(source, authorised.commit):
+            return refused(authorised, *stopped)
         landed = await quarantine.land(source, authorised.commit, authorised.base)
     except GitError as error:
         return refused(authorised, "gone", str(error))

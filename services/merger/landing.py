@@ -6,7 +6,7 @@ from libs.runtime.log import Conflict, Log, LogUnavailable
 from libs.runtime.shell import Shell
 from libs.runtime.telemetry import span
 from services.merger.decider import owed_landing, stop
-from services.merger.effects import land, refused
+from services.merger.effects import land
 
 
 async def answer_authorisation(shell: Shell, run: str) -> None:
@@ -16,11 +16,7 @@ async def answer_authorisation(shell: Shell, run: str) -> None:
         return
     with span(f"{shell.service} merge", parent=owed.recorded.traceparent, run=run):
         ladder = await _to_the_head(shell.log, ladder_filter(owed.started.workflow))
-        stopped = stop(owed, ladder)
-        if stopped is None:
-            fact = await land(shell.settings.repositories, owed.started, owed.authorised)
-        else:
-            fact = refused(owed.authorised, *stopped)
+        fact = await land(shell.settings.repositories, owed.started, owed.authorised, stop(owed, ladder))
         try:
             await shell.log.append(
                 fact, cause=owed.recorded.id, fence=fence_for(fact, history), traceparent=owed.recorded.traceparent

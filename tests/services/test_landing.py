@@ -8,6 +8,7 @@ import pytest
 from libs.contracts.facts import ChangeMerged, ChangeRefused, MergeAuthorised, RunStarted
 from libs.contracts.words import Level
 from libs.workshop.git import Quarantine, Squashed, inspect
+from services.merger.decider import Stop
 from services.merger.effects import commit_message, land
 from tests.spec.story import RUN, started
 from tests.support.repositories import commit, flat_layout, git, head
@@ -62,6 +63,25 @@ async def test_the_authorised_commit_lands_and_a_repeat_finds_it_landed(ready: R
     assert isinstance(first, ChangeMerged)
     assert head(ready.path) == ready.authorised.commit == first.tip
     assert await ready.land() == first
+
+
+async def test_a_stop_keeps_the_branch_where_it_is(ready: Ready) -> None:
+    before = head(ready.path)
+    fact = await land(ready.repositories, ready.started, ready.authorised, Stop("frozen", "release week"))
+    assert isinstance(fact, ChangeRefused)
+    assert (fact.code, head(ready.path)) == ("frozen", before)
+
+
+async def test_a_stop_after_the_landing_does_not_deny_what_has_landed(ready: Ready) -> None:
+    merged = await ready.land()
+    commit(ready.path, "somebody else", {"other.txt": "x\n"})
+    assert await land(ready.repositories, ready.started, ready.authorised, Stop("frozen", "too late")) == merged
+
+
+async def test_a_lost_quarantine_is_a_reason_and_no_crash(ready: Ready) -> None:
+    refused = await ready.land(commit="1" * 40)
+    assert isinstance(refused, ChangeRefused)
+    assert refused.code == "gone"
 
 
 async def test_another_tree_than_the_authorised_one_never_lands(ready: Ready) -> None:

@@ -281,8 +281,9 @@ def test_a_person_who_may_not_decide_is_refused_by_name(os_user: str, code: str)
 @pytest.mark.parametrize("opened_by", [None, "ann"])
 def test_a_person_who_did_not_open_the_issue_decides(opened_by: str | None) -> None:
     log = given(adopted(), started(opened_by=opened_by)).settled().then(completed(Phase.PLAN)).settled()
-    (owed,) = consider(log.run, asks(DecisionKind.APPROVE, os_user="cat"), PEOPLE)
+    (owed,) = consider(log.run, asks(DecisionKind.APPROVE, os_user="cat", by="ann"), PEOPLE)
     assert isinstance(owed.fact, DecisionRecorded)
+    assert (owed.fact.by, owed.fact.os_user) == ("cat", "cat")
 
 
 def test_where_separation_is_relaxed_one_decides_on_one_s_own_issue() -> None:

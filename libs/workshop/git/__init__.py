@@ -3,7 +3,7 @@
 from libs.workshop.git.command import EmptyRepository, GitError, NotARepository, TooLarge
 from libs.workshop.git.diff import Diff
 from libs.workshop.git.integration import Conflict, Squashed
-from libs.workshop.git.landing import Landed, NotLanded
+from libs.workshop.git.landing import Landed, NotLanded, has_landed
 from libs.workshop.git.leaving import BUNDLE, CANDIDATE_REF, NOTHING_CHANGED, leave_argv
 from libs.workshop.git.quarantine import Quarantine
 from libs.workshop.git.source import Source, inspect
@@ -23,6 +23,7 @@ __all__ = [
     "Source",
     "Squashed",
     "TooLarge",
+    "has_landed",
     "inspect",
     "leave_argv",
 ]

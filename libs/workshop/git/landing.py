@@ -77,15 +77,16 @@ async def _settled(target: Source, commit: str, expected_tip: str) -> Landed | N
     tip = await tip_of(target.git_dir, target.ref)
     if tip is None:
         return NotLanded("gone", f"{target.path} has no branch {target.branch} any more.")
-    if tip == commit or await _holds(target.git_dir, tip, commit):
+    if await has_landed(target, commit):
         return Landed(commit)
     if tip != expected_tip:
         return NotLanded("moved", f"{target.branch} moved from {expected_tip[:12]} to {tip[:12]}.")
     return None
 
 
-async def _holds(git_dir: Path, tip: str, commit: str) -> bool:
-    return (await run_git(["merge-base", "--is-ancestor", commit, tip], git_dir=git_dir)).code == 0
+async def has_landed(target: Source, commit: str) -> bool:
+    """Whether the branch holds the commit, at its tip or below; the tip is looked up anew."""
+    return (await run_git(["merge-base", "--is-ancestor", commit, target.ref], git_dir=target.git_dir)).code == 0
 
 
 async def _checkouts(target: Source) -> list[Path]:
