@@ -52,10 +52,9 @@ class Settings:
         """Name of this process in claims: host and process id."""
         return f"{socket.gethostname()}:{os.getpid()}"
 
-    @property
-    def repositories(self) -> Path:
-        """Where the repositories that Rung owns lie, one a workflow."""
-        return self.state / "git"
+    def repository(self, workflow: str) -> Path:
+        """Where the repository lies that Rung owns for a workflow."""
+        return self.state / "git" / f"{workflow}.git"
 
     @property
     def scratch(self) -> Path:

@@ -113,6 +113,11 @@ class AgentReport:
     bundle: Path | None = None
     duration_s: float = 0.0
 
+    @property
+    def declined(self) -> str | None:
+        """Why the agent declines; `None` when it does not."""
+        return (self.reason or "it gave no reason") if self.outcome == "declined" else None
+
 
 def parse_driver(spec: str) -> Driver:
     """The driver that a specification names: `repair`, or `exec:` and a command line.

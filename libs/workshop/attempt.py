@@ -70,7 +70,7 @@ async def attempt(
                 prompt=prompt,
                 can_write=can_write,
                 scratch=room / "agent",
-                limits=Limits(wall_s=request.deadline_s * 0.9),
+                limits=Limits(wall_s=request.work_s),
                 after=leave_argv(request.commit) if can_write else None,
                 tools=host_files(driver) if is_operators else (),
                 on_output=on_output,

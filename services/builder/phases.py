@@ -28,16 +28,15 @@ class Bench:
         self.sandbox = sandbox
 
     async def quarantine(self, job: Job) -> Quarantine:
-        return await Quarantine.open(self.shell.settings.repositories / f"{job.started.workflow}.git")
+        return await Quarantine.open(self.shell.settings.repository(job.started.workflow))
 
     async def trial(self, job: Job) -> Trial:
-        """A little less time than the attempt's deadline, so that its answer still counts."""
         return Trial(
             sandbox=self.sandbox,
             quarantine=await self.quarantine(job),
             scratch=self.shell.settings.scratch,
             policy=job.started.policy,
-            limits=Limits(wall_s=job.request.deadline_s * 0.9),
+            limits=Limits(wall_s=job.request.work_s),
             on_output=self.shell.teller(job.run, job.request.phase),
         )
 
@@ -67,7 +66,7 @@ async def build(bench: Bench, job: Job) -> PhaseCompleted:
         commit=done.commit,
         files={**done.files, "diff.patch": diff.patch},
         summary=_sizes(diff),
-        declined=done.report.reason if done.report.outcome == "declined" else None,
+        declined=done.report.declined,
     )
 
 
@@ -114,7 +113,7 @@ async def document(bench: Bench, job: Job) -> PhaseCompleted:
         commit=done.commit,
         files={**done.files, "diff.patch": whole.patch},
         summary=_sizes(written),
-        declined=done.report.reason if done.report.outcome == "declined" else None,
+        declined=done.report.declined,
     )
 
 

@@ -40,7 +40,7 @@ async def integrate(shell: Shell, sandbox: Sandbox, job: Job) -> PhaseCompleted:
     """Make the commit that would land, open the change on its branch, and collect evidence on it."""
     try:
         source = await inspect(job.started.repository, job.started.branch)
-        quarantine = await Quarantine.open(shell.settings.repositories / f"{job.started.workflow}.git")
+        quarantine = await Quarantine.open(shell.settings.repository(job.started.workflow))
         await quarantine.fetch(source, source.tip)
         made = await _squash(quarantine, job, source)
         if isinstance(made, MergeConflict):
@@ -49,7 +49,7 @@ async def integrate(shell: Shell, sandbox: Sandbox, job: Job) -> PhaseCompleted:
                 shell, job, evidence=Evidence(integration=integration), summary="conflicts with the current tip"
             )
         await _propose(shell, quarantine, job, source, made)
-        limits = Limits(wall_s=job.request.deadline_s * 0.9)
+        limits = Limits(wall_s=job.request.work_s)
         tell = shell.teller(job.run, job.request.phase)
         trial = Trial(sandbox, quarantine, shell.settings.scratch, job.started.policy, limits, tell)
         evidence, files = await _collect(trial, job, source.tip, made)
@@ -119,16 +119,14 @@ def commit_message(started: RunStarted) -> str:
     return "\n\n".join((*told, trailers)) + "\n"
 
 
-async def land(
-    repositories: Path, started: RunStarted, authorised: MergeAuthorised, stopped: Stop | None = None
-) -> Fact:
+async def land(repository: Path, started: RunStarted, authorised: MergeAuthorised, stopped: Stop | None = None) -> Fact:
     """Move the branch to exactly the authorised commit, or say why nothing moved.
 
     What has landed already, before this process or another died, is told as landed: a stop that came
     after it (`stopped`) cannot undo it.
     """
     try:
-        quarantine = await Quarantine.open(repositories / f"{started.workflow}.git")
+        quarantine = await Quarantine.open(repository)
         if (wrong := await _mismatch(quarantine, authorised)) is not None:
             return refused(authorised, "mismatch", wrong)
         source = await inspect(started.repository, authorised.branch)

@@ -16,7 +16,9 @@ async def answer_authorisation(shell: Shell, run: str) -> None:
         return
     with span(f"{shell.service} merge", parent=owed.recorded.traceparent, run=run):
         ladder = await _to_the_head(shell.log, ladder_filter(owed.started.workflow))
-        fact = await land(shell.settings.repositories, owed.started, owed.authorised, stop(owed, ladder))
+        fact = await land(
+            shell.settings.repository(owed.started.workflow), owed.started, owed.authorised, stop(owed, ladder)
+        )
         try:
             await shell.log.append(
                 fact, cause=owed.recorded.id, fence=fence_for(fact, history), traceparent=owed.recorded.traceparent

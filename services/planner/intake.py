@@ -75,7 +75,7 @@ async def take_snapshot(shell: Shell, workflow: str, repository: str, branch: st
     """The repository as it is now; what keeps a run from beginning stands in `problem`."""
     try:
         source = await inspect(repository, branch)
-        place = shell.settings.repositories / f"{workflow}.git"
+        place = shell.settings.repository(workflow)
         quarantine = await Quarantine.open(place, object_format=source.object_format)
         await quarantine.fetch(source, source.tip)
         return await _snapshot(quarantine, source)

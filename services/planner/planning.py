@@ -13,7 +13,7 @@ from libs.workshop.sandbox import Sandbox
 
 async def plan(shell: Shell, sandbox: Sandbox, job: Job) -> PhaseCompleted:
     """Ask the agent for a plan and collect what it names of the repository and of the issue."""
-    quarantine = await Quarantine.open(shell.settings.repositories / f"{job.started.workflow}.git")
+    quarantine = await Quarantine.open(shell.settings.repository(job.started.workflow))
     files = await read_inputs(shell, job)
     done = await attempt(
         job.started,
@@ -38,6 +38,6 @@ async def plan(shell: Shell, sandbox: Sandbox, job: Job) -> PhaseCompleted:
         evidence=Evidence(commit=job.request.commit, plan=named),
         files=done.files,
         summary=f"{len(named.files_named)} files named, {len(targets)} tests to repair",
-        declined=done.report.reason if done.report.outcome == "declined" else None,
+        declined=done.report.declined,
         targets=targets,
     )

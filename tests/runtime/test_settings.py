@@ -16,7 +16,7 @@ def test_what_is_not_said_has_a_default() -> None:
     settings = read_settings(GIVEN)
     assert settings.database_url == "sqlite:////s/projection.sqlite"
     assert (settings.worker_count, settings.log_level) == (2, "INFO")
-    assert settings.repositories == Path("/s/git")
+    assert settings.repository("w") == Path("/s/git/w.git")
 
 
 @pytest.mark.parametrize(

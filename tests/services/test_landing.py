@@ -19,12 +19,12 @@ class Ready:
     """A change that is ready to land in a user's repository."""
 
     path: Path
-    repositories: Path
+    repository: Path
     started: RunStarted
     authorised: MergeAuthorised
 
     async def land(self, **changed: str) -> ChangeMerged | ChangeRefused:
-        fact = await land(self.repositories, self.started, self.authorised.model_copy(update=changed))
+        fact = await land(self.repository, self.started, self.authorised.model_copy(update=changed))
         assert isinstance(fact, ChangeMerged | ChangeRefused)
         return fact
 
@@ -37,7 +37,7 @@ async def ready(tmp_path: Path) -> Ready:
     git(path, "checkout", "--quiet", "main")
     run = started().model_copy(update={"repository": str(path)})
     source = await inspect(path)
-    quarantine = await Quarantine.open(tmp_path / "git" / f"{run.workflow}.git")
+    quarantine = await Quarantine.open(tmp_path / "own.git")
     await quarantine.fetch(source, source.tip)
     await quarantine.fetch(source, candidate)
     made = await quarantine.squash(
@@ -55,7 +55,7 @@ async def ready(tmp_path: Path) -> Ready:
         level_in_force=Level.ASSISTED,
         ladder_sequence=0,
     )
-    return Ready(path, tmp_path / "git", run, authorised)
+    return Ready(path, tmp_path / "own.git", run, authorised)
 
 
 async def test_the_authorised_commit_lands_and_a_repeat_finds_it_landed(ready: Ready) -> None:
@@ -67,7 +67,7 @@ async def test_the_authorised_commit_lands_and_a_repeat_finds_it_landed(ready: R
 
 async def test_a_stop_keeps_the_branch_where_it_is(ready: Ready) -> None:
     before = head(ready.path)
-    fact = await land(ready.repositories, ready.started, ready.authorised, Stop("frozen", "release week"))
+    fact = await land(ready.repository, ready.started, ready.authorised, Stop("frozen", "release week"))
     assert isinstance(fact, ChangeRefused)
     assert (fact.code, head(ready.path)) == ("frozen", before)
 
@@ -75,7 +75,7 @@ async def test_a_stop_keeps_the_branch_where_it_is(ready: Ready) -> None:
 async def test_a_stop_after_the_landing_does_not_deny_what_has_landed(ready: Ready) -> None:
     merged = await ready.land()
     commit(ready.path, "somebody else", {"other.txt": "x\n"})
-    assert await land(ready.repositories, ready.started, ready.authorised, Stop("frozen", "too late")) == merged
+    assert await land(ready.repository, ready.started, ready.authorised, Stop("frozen", "too late")) == merged
 
 
 async def test_a_lost_quarantine_is_a_reason_and_no_crash(ready: Ready) -> None:

@@ -51,6 +51,11 @@ class PhaseRequested(PhaseFact):
     guidance: str | None = None
     deadline_s: Annotated[float, Field(gt=0)]
 
+    @property
+    def work_s(self) -> float:
+        """Time for the work itself, in seconds: a little less than the deadline, so that the answer still counts."""
+        return self.deadline_s * 0.9
+
 
 class GateJudged(PhaseFact):
     """The verdict on an attempt and who decides now; `shadow` is what the next level would have done."""
