@@ -15,8 +15,29 @@ def _decision_recorded_1(data: Data) -> Data:
     return {**data, "automatic": False, "os_user": data["by"]}
 
 
+def _loops_left_to_the_level(policy: Data) -> Data:
+    """Before, nothing was made of `on_exhaust`, and a loop that said nothing held `escalate`."""
+
+    def lifted(holder: Data) -> Data:
+        return {**holder, "loops": {name: {**loop, "on_exhaust": None} for name, loop in holder["loops"].items()}}
+
+    return {**lifted(policy), "routing": {kind: lifted(route) for kind, route in policy["routing"].items()}}
+
+
+def _with_policy_1(data: Data) -> Data:
+    return {**data, "policy": _loops_left_to_the_level(data["policy"])}
+
+
+def _with_snapshot_1(data: Data) -> Data:
+    return {**data, "snapshot": _with_policy_1(data["snapshot"])}
+
+
 STEPS: Final[Mapping[tuple[str, int], Callable[[Data], Data]]] = {
+    ("issue.edited", 1): _with_snapshot_1,
+    ("issue.opened", 1): _with_snapshot_1,
     ("run.decision.recorded", 1): _decision_recorded_1,
+    ("run.run.started", 1): _with_policy_1,
+    ("workflow.policy.adopted", 1): _with_policy_1,
 }
 
 

@@ -23,12 +23,12 @@ from libs.contracts.facts import (
     RunFinished,
     RunStarted,
 )
+from libs.contracts.ladder import Ladder
 from libs.contracts.words import DecisionKind, Level, Outcome, Phase, RunOutcome
 from libs.contracts.workflow import DEFAULT_AGENT, OnTimeout
 from services.gatekeeper.dispositions import PROFILES, Rule
 from services.gatekeeper.healing import healer
 from services.gatekeeper.judging import judge
-from services.gatekeeper.ladder import Ladder
 from services.gatekeeper.run import Run
 from services.gatekeeper.transitions import Stage
 

@@ -5,12 +5,12 @@ whole run is known.
 """
 
 from libs.contracts.facts import GateJudged, PhaseCompleted
+from libs.contracts.ladder import Ladder
 from libs.contracts.verdict import Verdict
 from libs.contracts.words import Disposition, Level, Outcome, Phase
 from services.gatekeeper.dispositions import SILENCE, Disposed, dispose
 from services.gatekeeper.gates import classify
 from services.gatekeeper.healing import exhausted
-from services.gatekeeper.ladder import Ladder
 from services.gatekeeper.run import Run
 
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 from libs.contracts.facts import Fact, LadderFact, Owed, RunFact
 from libs.contracts.history import Fence, History
+from libs.contracts.ladder import Ladder
+from libs.contracts.ladder import fold as fold_ladder
 from libs.contracts.people import EVERYONE, People
 from libs.contracts.requests import run_id
 from libs.contracts.subjects import ladder_filter, run_filter
@@ -21,8 +23,6 @@ from libs.runtime.telemetry import root_traceparent
 from libs.runtime.timers import schedule
 from services.gatekeeper.decider import decide
 from services.gatekeeper.decisions import consider
-from services.gatekeeper.ladder import Ladder
-from services.gatekeeper.ladder import fold as fold_ladder
 from services.gatekeeper.projection import Projection
 from services.gatekeeper.replay import replay, row_of
 from services.gatekeeper.run import Run

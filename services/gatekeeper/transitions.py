@@ -116,6 +116,7 @@ SILENT: Final = frozenset(
         "change.queued",
         "change.reverted",
         "checkpoint.closed",
+        "checkpoint.reminded",
         "decision.recorded:hold",
         "decision.recorded:release",
         "decision.refused",

@@ -26,6 +26,7 @@ from libs.contracts.facts import (
     ChangeReverted,
     CheckpointClosed,
     CheckpointOpened,
+    CheckpointReminded,
     DecisionRecorded,
     DecisionRefused,
     Fact,
@@ -281,4 +282,5 @@ EXAMPLES: Final[tuple[Fact, ...]] = (
     FreezeSet(workflow=WORKFLOW, by="ann", reason="a fair"),
     FreezeLifted(workflow=WORKFLOW, by="ann", reason="over"),
     HistoryImported(workflow=WORKFLOW, source="elsewhere", digest=DIGEST, by="ann"),
+    CheckpointReminded(run=RUN, phase=Phase.DEPLOY, attempt=1, expires_at=2.0),
 )

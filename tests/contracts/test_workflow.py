@@ -36,6 +36,7 @@ from libs.contracts.workflow import (
     LoopPolicy,
     LoopTrigger,
     MonitorPolicy,
+    OnExhaust,
     OnFail,
     OnRegression,
     Policy,
@@ -149,11 +150,19 @@ def test_the_canonical_file_says_every_key() -> None:
                 ),
             },
             "loops": {
-                LoopName.TEST_RETRY: LoopPolicy(max=3, trigger=LoopTrigger.TEST_FAILURE, cost_ceiling_usd=5.0),
-                LoopName.REVIEW_PATCH: LoopPolicy(
-                    max=3, trigger=LoopTrigger.BLOCKER, ignore=("tech_debt", "skippable"), cost_ceiling_usd=5.0
+                LoopName.TEST_RETRY: LoopPolicy(
+                    max=3, trigger=LoopTrigger.TEST_FAILURE, cost_ceiling_usd=5.0, on_exhaust=OnExhaust.ESCALATE
                 ),
-                LoopName.FULL_REBUILD: LoopPolicy(max=1, trigger=LoopTrigger.ARCHITECTURAL_ISSUE),
+                LoopName.REVIEW_PATCH: LoopPolicy(
+                    max=3,
+                    trigger=LoopTrigger.BLOCKER,
+                    ignore=("tech_debt", "skippable"),
+                    cost_ceiling_usd=5.0,
+                    on_exhaust=OnExhaust.ESCALATE,
+                ),
+                LoopName.FULL_REBUILD: LoopPolicy(
+                    max=1, trigger=LoopTrigger.ARCHITECTURAL_ISSUE, on_exhaust=OnExhaust.ESCALATE
+                ),
             },
             "escalation": EscalationPolicy(
                 notify=("slack", "email"), include=("plan", "build_report", "test_results", "review_issues")
@@ -168,7 +177,9 @@ def test_the_canonical_file_says_every_key() -> None:
                 "hotfix": RoutePolicy(
                     phases=(Phase.BUILD, Phase.TEST, Phase.DEPLOY),
                     loops={
-                        LoopName.TEST_RETRY: LoopPolicy(max=1, trigger=LoopTrigger.TEST_FAILURE, cost_ceiling_usd=5.0)
+                        LoopName.TEST_RETRY: LoopPolicy(
+                            max=1, trigger=LoopTrigger.TEST_FAILURE, cost_ceiling_usd=5.0, on_exhaust=OnExhaust.ESCALATE
+                        )
                     },
                 ),
             },

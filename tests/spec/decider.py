@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from libs.contracts.facts import Fact, IssueFact, LadderFact, Owed, RunFact
+from libs.contracts.ladder import Ladder
+from libs.contracts.ladder import fold as fold_ladder
 from libs.contracts.requests import DecisionRequest
 from libs.contracts.wire import Recorded
 from services.gatekeeper.decider import decide
 from services.gatekeeper.decisions import consider
-from services.gatekeeper.ladder import Ladder
-from services.gatekeeper.ladder import fold as fold_ladder
 from services.gatekeeper.run import Run, fold
 from services.gatekeeper.timers import due, open_timers
 

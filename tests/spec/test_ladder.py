@@ -14,9 +14,9 @@ from libs.contracts.facts import (
     LevelGranted,
     LevelLowered,
 )
+from libs.contracts.ladder import Ladder, evolve, fold
 from libs.contracts.words import Level, Phase
 from libs.contracts.workflow import policy_digest
-from services.gatekeeper.ladder import Ladder, evolve, fold
 from tests.spec.decider import record
 from tests.spec.story import POLICY, RUN, WORKFLOW, adopted
 

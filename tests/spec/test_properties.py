@@ -18,9 +18,9 @@ from libs.contracts.facts import (
     RunFact,
     TimerDue,
 )
+from libs.contracts.ladder import fold as fold_ladder
 from libs.contracts.words import DecisionKind, Disposition, Level, Outcome, Phase
 from libs.contracts.workflow import RoutePolicy
-from services.gatekeeper.ladder import fold as fold_ladder
 from services.gatekeeper.run import Run, evolve, fold
 from services.gatekeeper.timers import open_timers
 from services.gatekeeper.transitions import Stage

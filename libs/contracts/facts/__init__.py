@@ -50,6 +50,7 @@ from libs.contracts.facts.production import (
 from libs.contracts.facts.run import (
     CheckpointClosed,
     CheckpointOpened,
+    CheckpointReminded,
     DecisionRecorded,
     DecisionRefused,
     GateJudged,
@@ -80,6 +81,7 @@ __all__ = [
     "ChangeReverted",
     "CheckpointClosed",
     "CheckpointOpened",
+    "CheckpointReminded",
     "DecisionRecorded",
     "DecisionRefused",
     "Fact",
@@ -144,6 +146,7 @@ SPEAKERS: Final[dict[Service, tuple[type[Fact], ...]]] = {
         PhaseRequested,
         GateJudged,
         CheckpointOpened,
+        CheckpointReminded,
         CheckpointClosed,
         DecisionRecorded,
         DecisionRefused,

@@ -10,6 +10,9 @@ Attempt = Annotated[int, Field(ge=1)]
 Moment = Annotated[float, Field(ge=0)]
 """Seconds since 1970-01-01 UTC, taken from the store's time of an earlier fact."""
 
+Cost = Annotated[float, Field(ge=0)]
+"""US dollars."""
+
 
 class Fact(Frozen):
     """What all facts share; `aggregate` is the field that names the aggregate instance."""

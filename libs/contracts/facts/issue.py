@@ -24,6 +24,7 @@ class IssueOpened(IssueFact):
     """A revision of an issue was accepted; its body is the artifact `body`."""
 
     type = "issue.opened"
+    version = 2
     workflow: Token
     tracker: str
     repository: str
@@ -44,6 +45,7 @@ class IssueEdited(IssueOpened):
     """A later revision of an issue that is known; it becomes a run of its own."""
 
     type = "issue.edited"
+    version = 2
 
 
 class IssueClosed(IssueFact):

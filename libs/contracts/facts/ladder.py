@@ -11,6 +11,7 @@ class PolicyAdopted(LadderFact):
     """The workflow's policy in force from here on, whole, so that a log explains itself."""
 
     type = "policy.adopted"
+    version = 2
     repository: str
     commit: ObjectId | None
     policy: Policy

@@ -5,19 +5,21 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from libs.contracts.evidence import Count
-from libs.contracts.facts.base import Attempt, Moment, PhaseFact, RunFact
+from libs.contracts.facts.base import Attempt, Cost, Moment, PhaseFact, RunFact
 from libs.contracts.verdict import Verdict
 from libs.contracts.words import DecisionKind, Digest, Disposition, Level, ObjectId, Phase, RunOutcome, Token
-from libs.contracts.workflow import Policy
+from libs.contracts.workflow import LoopName, Policy
 
 
 class RunStarted(RunFact):
     """A run began for one issue revision under one policy; the level here is the configured one.
 
-    An agent that the operator named works on all phases, and may be a program of the machine.
+    An agent that the operator named works on all phases, and may be a program of the machine. The
+    policy is the one of `team` where the issue names one; `policy_digest` is the whole workflow's.
     """
 
     type = "run.started"
+    version = 2
     issue: Token
     revision: Annotated[int, Field(ge=1)]
     workflow: Token
@@ -33,6 +35,7 @@ class RunStarted(RunFact):
     level: Level
     agent: str
     agent_by: Literal["operator", "workflow"] = "workflow"
+    team: str | None = None
     phases: tuple[Phase, ...]
     policy: Policy
     policy_digest: Digest
@@ -40,7 +43,11 @@ class RunStarted(RunFact):
 
 
 class PhaseRequested(PhaseFact):
-    """Work is asked for on `commit`, with the artifacts named by file name and digest."""
+    """Work is asked for on `commit`, with the artifacts named by file name and digest.
+
+    `loop` names the loop of which this is a healing attempt; `cost_limit_usd` is reserved for it and
+    is what it may spend, `None` where nothing bounds it.
+    """
 
     type = "phase.requested"
     base: ObjectId
@@ -50,6 +57,8 @@ class PhaseRequested(PhaseFact):
     targets: tuple[str, ...] = ()
     guidance: str | None = None
     deadline_s: Annotated[float, Field(gt=0)]
+    loop: LoopName | None = None
+    cost_limit_usd: Cost | None = None
 
     @property
     def work_s(self) -> float:
@@ -84,6 +93,13 @@ class CheckpointOpened(PhaseFact):
     expires_at: Moment | None = None
 
 
+class CheckpointReminded(PhaseFact):
+    """Nobody has decided yet, and the checkpoint will expire."""
+
+    type = "checkpoint.reminded"
+    expires_at: Moment
+
+
 class CheckpointClosed(PhaseFact):
     """A checkpoint ended: somebody decided, time ran out, or something else made it moot."""
 
@@ -95,7 +111,8 @@ class CheckpointClosed(PhaseFact):
 class DecisionRecorded(RunFact):
     """A human's act, bound to what it was about.
 
-    `automatic` decisions were taken by a program in somebody's name; they label nothing.
+    `automatic` decisions were taken by a program in somebody's name; they label nothing. `awaits` is how many
+    more persons have to agree before it counts; `is_signed` says that the person's own key signed the request.
     """
 
     type = "decision.recorded"
@@ -113,6 +130,8 @@ class DecisionRecorded(RunFact):
     commit: ObjectId | None = None
     policy_digest: Digest
     is_override: bool = False
+    awaits: Count = 0
+    is_signed: bool = False
 
 
 class DecisionRefused(RunFact):
@@ -160,12 +179,17 @@ class RollbackOrdered(RunFact):
 
 
 class RunEscalated(RunFact):
-    """A human is called; the run waits or ends as the reason says."""
+    """A human is called; the run waits or ends as the reason says.
+
+    `target` and `notify` are the workflow's words for whom to call and how.
+    """
 
     type = "run.escalated"
     phase: Phase
     attempt: Attempt
     reason: str
+    target: str = "human"
+    notify: tuple[str, ...] = ()
 
 
 class RunAborted(RunFact):

@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from libs.contracts.evidence import Evidence
-from libs.contracts.facts.base import PhaseFact, ServiceFact
+from libs.contracts.facts.base import Cost, PhaseFact, ServiceFact
 from libs.contracts.words import Digest, ObjectId
 
 
@@ -17,7 +17,10 @@ class PhaseClaimed(PhaseFact):
 
 
 class PhaseCompleted(PhaseFact):
-    """The attempt's work and evidence; `declined` is the worker's reason why a retry is pointless."""
+    """The attempt's work and evidence; `declined` is the worker's reason why a retry is pointless.
+
+    `cost_usd` is what the agent says it has cost; `None` when it does not say.
+    """
 
     type = "phase.completed"
     worker: str
@@ -28,6 +31,7 @@ class PhaseCompleted(PhaseFact):
     targets: tuple[str, ...] = ()
     evidence: Evidence
     duration_s: Annotated[float, Field(ge=0)] = 0.0
+    cost_usd: Cost | None = None
 
 
 class PhaseErrored(PhaseFact):

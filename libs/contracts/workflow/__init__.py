@@ -37,6 +37,8 @@ from libs.contracts.workflow.parts import (
     OnRegression,
     OnTimeout,
     PhasePolicy,
+    PhaseRule,
+    QuorumPolicy,
     ReadinessLimits,
     ReportPolicy,
     RetryStrategy,
@@ -55,6 +57,7 @@ __all__ = [
     "DEFAULT_AGENT",
     "DEFAULT_CRITERIA",
     "FLOOR",
+    "FREE_AGENTS",
     "LOOPS",
     "PROTECTED",
     "READINESS",
@@ -82,7 +85,9 @@ __all__ = [
     "OnRegression",
     "OnTimeout",
     "PhasePolicy",
+    "PhaseRule",
     "Policy",
+    "QuorumPolicy",
     "ReadinessLimits",
     "ReportPolicy",
     "RetryStrategy",
@@ -199,6 +204,8 @@ def default_phases() -> dict[Phase, PhasePolicy]:
 
 
 DEFAULT_AGENT: Final = "repair"
+FREE_AGENTS: Final = (DEFAULT_AGENT,)
+"""Agents that cost nothing, so that no money is reserved for them."""
 WATCH_S: Final = 3600.0
 UNWATCHED_S: Final = 1.0
 """How long a merge is watched where the workflow does not say: with metrics, and without."""
@@ -231,6 +238,7 @@ class Policy(Frozen):
     caps: tuple[CapPolicy, ...] = ()
     readiness: dict[Level, ReadinessLimits] = Field(default_factory=lambda: dict(READINESS))
     budget: BudgetPolicy = BudgetPolicy()
+    quorum: tuple[QuorumPolicy, ...] = ()
     on_regression: OnRegression = OnRegression.REVERT
     watch: WatchPolicy | None = None
     metrics: list[JsonValue] | dict[str, JsonValue] = Field(default_factory=dict)
@@ -246,6 +254,12 @@ class Policy(Frozen):
     def loop(self, name: LoopName, issue_type: str) -> LoopPolicy:
         route = self.routing.get(issue_type)
         return route.loops.get(name, self.loops[name]) if route else self.loops[name]
+
+    def team_of(self, labels: Iterable[str]) -> str | None:
+        """The team that an issue's labels name, as `team:NAME`, `team/NAME` or `NAME`; the first of the workflow."""
+        said = {label.lower() for label in labels}
+        forms = ("team:{}", "team/{}", "{}")
+        return next((team for team in self.teams if said & {form.format(team.lower()) for form in forms}), None)
 
     def checkpoint_after(self, phase: Phase) -> CheckpointPolicy:
         return self.checkpoints.get(phase, CheckpointPolicy())

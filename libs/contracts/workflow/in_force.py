@@ -65,7 +65,7 @@ def _loop(policy: Policy, name: LoopName, issue_type: str) -> dict[str, Any]:
         "max": loop.max,
         "trigger": loop.trigger.value,
         "ignore": list(loop.ignore),
-        "on_exhaust": loop.on_exhaust.value,
+        "on_exhaust": loop.on_exhaust.value if loop.on_exhaust else None,
         "cost_ceiling": loop.cost_ceiling_usd,
     }
 

@@ -74,14 +74,30 @@ class OnRegression(StrEnum):
     ALERT = "alert"
 
 
+class PhaseRule(StrEnum):
+    """What a workflow may say of a phase in place of the level's own rule, least authority of the machine first."""
+
+    HUMAN = "human"
+    CHECKPOINT = "checkpoint"
+    CONTINUE = "continue"
+    REQUIRED = "required"
+    OPTIONAL = "optional"
+
+
 class PhasePolicy(Frozen):
-    """How a phase is worked on; `agent` is `None` where the workflow's own agent works."""
+    """How a phase is worked on; `agent` is `None` where the workflow's own agent works.
+
+    `addition` is a second template that follows the first. `disposition` is `None` where the level
+    alone says who decides; it never gives more authority than the level does.
+    """
 
     template: str | None = None
+    addition: str | None = None
     tools: frozenset[Tool] = frozenset()
     execute_allowlist: tuple[str, ...] = ()
     deny_reasons: dict[Tool, str] = Field(default_factory=dict)
     agent: str | None = None
+    disposition: PhaseRule | None = None
 
     @field_serializer("tools")
     def _in_order(self, tools: frozenset[Tool]) -> list[Tool]:
@@ -163,10 +179,12 @@ class GateReference(Frozen):
 
 
 class LoopPolicy(Frozen):
+    """How often healing is tried; `on_exhaust` is `None` where the level says what happens then."""
+
     max: Annotated[int, Field(ge=0, le=10)]
     trigger: LoopTrigger
     ignore: tuple[str, ...] = ()
-    on_exhaust: OnExhaust = OnExhaust.ESCALATE
+    on_exhaust: OnExhaust | None = None
     cost_ceiling_usd: Amount | None = None
 
 
@@ -201,8 +219,12 @@ class RoutePolicy(Frozen):
 
 
 class TeamPolicy(Frozen):
+    """What a team says otherwise: `prompts` and `gates` are what was found under `override_dir`."""
+
     override_dir: str | None = None
     merge_strategy: dict[str, str] = Field(default_factory=dict)
+    prompts: dict[Phase, str] = Field(default_factory=dict)
+    gates: dict[Phase, GatePolicy] = Field(default_factory=dict)
 
 
 class CommandPolicy(Frozen):
@@ -240,12 +262,23 @@ class ReadinessLimits(Frozen):
     success_rate_min: Share | None = None
 
 
+class QuorumPolicy(Frozen):
+    """A change that touches one of `paths` merges only when `people` different persons agree."""
+
+    paths: tuple[str, ...] = Field(min_length=1)
+    people: Annotated[int, Field(ge=2, le=20)]
+
+
 class BudgetPolicy(Frozen):
-    """Bounds of one run; `None` is no bound of the workflow's own."""
+    """Bounds of one run; `None` is no bound of the workflow's own.
+
+    `attempt_cost_usd` is what one attempt of an agent may cost at most, and is reserved before it begins.
+    """
 
     wall_s: Amount | None = None
     attempts: Annotated[int, Field(ge=1)] | None = None
     cost_usd: Amount | None = None
+    attempt_cost_usd: Amount | None = None
 
 
 class WatchPolicy(Frozen):
