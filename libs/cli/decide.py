@@ -58,6 +58,8 @@ def decide(
 ) -> None:
     """Decide on a run, and wait until the decision is recorded or refused.
 
+    It is signed with the key in RUNG_PERSON_KEY, or with the one that rung person key has made.
+
     Exit code: 0 recorded, 2 wrong usage, 3 refused with a sentence, 4 no system runs.
     """
     fields = {
@@ -75,11 +77,13 @@ async def _decide(prefix: str, kind: DecisionKind, fields: dict[str, Any], data:
     async with connected(data) as connection:
         run = (await connection.view(prefix)).run
         answer = await ask_for(connection, run, kind, **fields)
+    by = answer.by or fields["by"]
     told = {
         "run": run,
         "decision": answer.decision,
         "kind": str(kind),
-        "by": fields["by"],
+        "by": by,
+        "awaits": answer.awaits,
         "is_recorded": not answer.is_refused,
         "code": answer.code,
         "sequence": answer.sequence,
@@ -88,6 +92,9 @@ async def _decide(prefix: str, kind: DecisionKind, fields: dict[str, Any], data:
         raise Ended(f"Refused: {one_line(answer.message, 1000)}.", ExitCode.WAITING, told)
     if screen.is_json:
         return screen.answer(told)
-    screen.line(f"Recorded: {kind} by {one_line(fields['by'])} on run {run}.", "green")
+    screen.line(f"Recorded: {kind} by {one_line(by)} on run {run}.", "green")
+    if answer.awaits:
+        more = "1 more person has" if answer.awaits == 1 else f"{answer.awaits} more people have"
+        screen.progress(f"It does not count yet: {more} to agree.", "yellow")
     screen.progress(f"Look at it with: {o.run_command(f'runs show {run[:8]}', data)}")
     return None

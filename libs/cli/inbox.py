@@ -1,30 +1,40 @@
 """`rung inbox`: what waits for a human, with all that is needed to decide it.
 
 Order: what has waited since an earlier day comes first; within a day what is riskiest, then what
-has waited longest. Risk is the verdict's (not passed, then passed with a warning, then passed), and
-among equals the last checkpoint before a merge.
+has waited longest. What several persons have to agree on is riskiest; then it is the verdict's (not
+passed, then passed with a warning, then passed), and among equals the last checkpoint before a merge.
+Shown is what the person may decide, by the operator's file as it is on this machine.
 """
 
+import os
 import shlex
 import time
 from collections.abc import Iterable
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Annotated, Any, Final, NamedTuple
 
+import typer
 from rich.text import Text
 
 from libs.cli import options as o
 from libs.cli.connection import connected
+from libs.cli.ending import Misused
+from libs.cli.person import own_key
 from libs.cli.screen import STYLES, Screen, cell, moment
 from libs.cli.system import complete
+from libs.contracts.people import People, Role
 from libs.contracts.views import CheckpointView, RunView
 from libs.contracts.words import DecisionKind, Outcome, Phase
+from libs.runtime.settings import SettingUnusable, read_operator_file
 
 EXAMPLE: Final = "Example: rung inbox --json"
 SHOWN_MAX: Final = 100
 """Runs in one answer; those that wait longest are never among the ones left out."""
 REASONS_SHOWN: Final = 5
 DAY_S: Final = 86_400
+SOON_S: Final = 3600
+"""What expires within this time is marked."""
 _WORDS: Final = {DecisionKind.GUIDE: "--guidance TEXT", DecisionKind.RESUME: "--guidance TEXT"}
 
 
@@ -47,34 +57,94 @@ class Waiting(NamedTuple):
         return self.checkpoint.phase is Phase.DEPLOY
 
     @property
+    def needs_several(self) -> bool:
+        """Whether more than one person has to agree."""
+        return self.checkpoint.awaits > 0 or bool(self.checkpoint.agreed)
+
+    def expires_soon(self, now: float) -> bool:
+        return self.checkpoint.expires_at is not None and self.checkpoint.expires_at - now < SOON_S
+
+    @property
     def reasons(self) -> tuple[str, ...]:
         """Why the gate says what it says."""
         return next((seen.reasons for seen in self.view.phases if seen.phase is self.checkpoint.phase), ())
 
 
-def inbox(*, data: o.Data = None, as_json: o.AsJson = False) -> None:
+class Viewer(NamedTuple):
+    """Whose inbox it is: a person of the operator's file, `None` for somebody who is not in it."""
+
+    name: str | None
+    people: People
+
+    def hindrance(self, one: Waiting) -> str | None:
+        """Why this is not theirs to decide; `None` when it is."""
+        if not self.people.people:
+            return None
+        if self.name is None:
+            return "the operator's file does not name you"
+        if self.people.people[self.name].role is Role.VIEWER:
+            return f"{self.name} may look, not decide"
+        if self.people.is_own(self.name, one.view.opened_by, one.view.author):
+            return f"{self.name} opened or wrote this issue"
+        if one.checkpoint.awaits and self.name in one.checkpoint.agreed:
+            return f"{self.name} has agreed already"
+        return None
+
+
+As = Annotated[
+    str | None,
+    typer.Option("--as", metavar="NAME", help="Whose inbox, by the operator's file; by default the one you are."),
+]
+All = Annotated[bool, typer.Option("--all", help="Also what is not yours to decide.")]
+
+
+def inbox(*, name: As = None, everything: All = False, data: o.Data = None, as_json: o.AsJson = False) -> None:
     """List what waits for a human: earlier days first, and the riskiest first within a day."""
-    complete(_inbox(data, Screen(is_json=as_json)))
+    complete(_inbox(viewer(name), data, Screen(is_json=as_json), everything=everything))
 
 
-async def _inbox(data: Path | None, screen: Screen) -> None:
+def viewer(name: str | None) -> Viewer:
+    """The person of this name, else the one that the own key or the system's user belongs to."""
+    try:
+        people = read_operator_file(os.environ)
+    except SettingUnusable as unusable:
+        raise Misused(f"The operator's file cannot be used: {unusable}") from unusable
+    if name is None:
+        return Viewer(people.holder(own_key() or "") or people.named(o.os_user()), people)
+    if people.people and people.called(name) is None:
+        near = get_close_matches(name, list(people.people), n=1)
+        raise Misused(f"The operator's file names nobody {name!r}" + (f"; did you mean {near[0]}?" if near else "."))
+    return Viewer(people.called(name), people)
+
+
+async def _inbox(viewer: Viewer, data: Path | None, screen: Screen, *, everything: bool) -> None:
     async with connected(data) as connection:
         found = await connection.ask("runs", outcome="waiting", oldest_first=True, limit=SHOWN_MAX + 1)
     waiting = in_order(RunView.model_validate(view) for view in found[:SHOWN_MAX])
+    shown = [one for one in waiting if everything or viewer.hindrance(one) is None]
+    now = time.time()
     if screen.is_json:
-        screen.answer([_entry(one, data) for one in waiting])
+        screen.answer([_entry(one, viewer, data, now) for one in shown])
     else:
-        _list(waiting, data, screen)
-    if len(found) > SHOWN_MAX:
+        _list(shown, viewer, data, now, screen)
+    _tell_rest(len(waiting) - len(shown), len(found), viewer, screen)
+
+
+def _tell_rest(hidden: int, found: int, viewer: Viewer, screen: Screen) -> None:
+    if hidden:
+        who = viewer.name or f"the user {o.os_user()}, whom the operator's file does not name"
+        wait = "1 more waits" if hidden == 1 else f"{hidden} more wait"
+        screen.progress(f"{wait}, but not for {cell(who)}; rung inbox --all shows all.")
+    if found > SHOWN_MAX:
         screen.progress(f"These are the {SHOWN_MAX} that wait longest; there are more behind them.", "yellow")
 
 
-def _list(waiting: list[Waiting], data: Path | None, screen: Screen) -> None:
-    now = time.time()
-    for one in waiting:
-        _tell(one, data, now, screen)
-    if not waiting:
-        screen.progress("Nothing waits for a human.")
+def _list(shown: list[Waiting], viewer: Viewer, data: Path | None, now: float, screen: Screen) -> None:
+    for one in shown:
+        _tell(one, viewer, data, now, screen)
+    if not shown:
+        somebody = "you" if viewer.people.people else "a human"
+        screen.progress(f"Nothing waits for {cell(viewer.name or somebody)}.")
 
 
 def in_order(views: Iterable[RunView]) -> list[Waiting]:
@@ -83,8 +153,9 @@ def in_order(views: Iterable[RunView]) -> list[Waiting]:
     return sorted(waiting, key=_urgency)
 
 
-def _urgency(one: Waiting) -> tuple[int, int, bool, float, str]:
-    return int(one.since // DAY_S), _safety(one.checkpoint.outcome), not one.is_merge, one.since, one.view.run
+def _urgency(one: Waiting) -> tuple[int, bool, int, bool, float, str]:
+    day, safety = int(one.since // DAY_S), _safety(one.checkpoint.outcome)
+    return day, not one.needs_several, safety, not one.is_merge, one.since, one.view.run
 
 
 def _safety(outcome: str) -> int:
@@ -92,7 +163,7 @@ def _safety(outcome: str) -> int:
     return {Outcome.WARN: 1, Outcome.PASS: 2}.get(Outcome(outcome), 0) if outcome in tuple(Outcome) else 0
 
 
-def _entry(one: Waiting, data: Path | None) -> dict[str, Any]:
+def _entry(one: Waiting, viewer: Viewer, data: Path | None, now: float) -> dict[str, Any]:
     view, checkpoint = one
     return {
         "run": view.run,
@@ -104,6 +175,11 @@ def _entry(one: Waiting, data: Path | None) -> dict[str, Any]:
         "attempt": checkpoint.attempt,
         "since": one.since,
         "expires_at": checkpoint.expires_at,
+        "expires_soon": one.expires_soon(now),
+        "is_reminded": checkpoint.is_reminded,
+        "awaits": checkpoint.awaits,
+        "agreed": list(checkpoint.agreed),
+        "hindrance": viewer.hindrance(one),
         "outcome": checkpoint.outcome,
         "reasons": list(one.reasons),
         "why": checkpoint.reason,
@@ -123,14 +199,17 @@ def commands(one: Waiting, data: Path | None) -> dict[str, str]:
     }
 
 
-def _tell(one: Waiting, data: Path | None, now: float, screen: Screen) -> None:
+def _tell(one: Waiting, viewer: Viewer, data: Path | None, now: float, screen: Screen) -> None:
     view, checkpoint = one
     outcome = (checkpoint.outcome, f"bold {STYLES.get(checkpoint.outcome, '')}".strip())
     screen.line(Text.assemble((one.short, "bold"), "  ", outcome, f"  {checkpoint.name}  {cell(view.title)}"))
     for name, said in _details(one, now):
         screen.line(f"  {name:<10}  {said}")
-    for command in commands(one, data).values():
-        screen.line(f"    {command}")
+    if hindrance := viewer.hindrance(one):
+        screen.line(f"  {'not yours':<10}  {cell(hindrance)}")
+    else:
+        for command in commands(one, data).values():
+            screen.line(f"    {command}")
     screen.line()
 
 
@@ -140,7 +219,12 @@ def _details(one: Waiting, now: float) -> Iterable[tuple[str, str]]:
     yield "repository", cell(shlex.quote(view.repository), 1000)
     yield "waits", f"{span(now - one.since)}, since {moment(one.since)} UTC: {cell(checkpoint.reason, 500)}"
     if checkpoint.expires_at is not None:
-        yield "expires", f"in {span(checkpoint.expires_at - now)}, at {moment(checkpoint.expires_at)} UTC"
+        marks = (("soon", one.expires_soon(now)), ("reminded", checkpoint.is_reminded))
+        said = f"in {span(checkpoint.expires_at - now)}, at {moment(checkpoint.expires_at)} UTC"
+        yield "expires", "; ".join((said, *(mark for mark, holds in marks if holds)))
+    if one.needs_several:
+        agreed = ", ".join(cell(name) for name in checkpoint.agreed) or "nobody yet"
+        yield "quorum", f"{checkpoint.awaits} to agree still; agreed: {agreed}"
     if checkpoint.commit is not None:
         yield "commit", checkpoint.commit
     for reason in one.reasons[:REASONS_SHOWN]:

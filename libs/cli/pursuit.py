@@ -1,6 +1,7 @@
 """Pursues a run until it ended or waits for a human, answering at checkpoints as told."""
 
 import asyncio
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -8,9 +9,11 @@ from libs.cli.answers import Answers
 from libs.cli.connection import Connection
 from libs.cli.ending import Ended, ExitCode
 from libs.cli.following import Follower
+from libs.cli.handover import HandOver
 from libs.cli.narrator import Narrator
 from libs.cli.requesting import Errand, decide
 from libs.contracts.views import RunView
+from libs.contracts.wire import Recorded
 
 WATCH_S: Final = 10.0
 """How long the end of a watch is waited for after the merge."""
@@ -51,7 +54,7 @@ class Pursuit:
     """One run, over one or several connections, for a system may go and come back.
 
     `decided` is the sequence of our last decision's answer: an older view says nothing about now.
-    `stays` is for onlookers, who wait at checkpoints as well.
+    `stays` is for onlookers, who wait at checkpoints as well. `hand_over` writes down a run that stopped.
     """
 
     run: str
@@ -59,6 +62,7 @@ class Pursuit:
     answers: Answers
     errand: Errand | None = None
     stays: bool = False
+    hand_over: HandOver | None = None
     view: RunView | None = None
     decided: int = 0
     mark: int = 0
@@ -81,10 +85,17 @@ class Pursuit:
                 self.view = moment.view or self.view
                 self.narrator.tell(moment.news)
                 self.told = follower.told
+                await self._hand_over(connection, moment.news)
                 if (result := await self._judge(connection, begun)) is not None:
                     return result
                 self.narrator.spin(self._doing(follower))
                 await follower.wait(0.2 if self.view is None else 2.0)
+
+    async def _hand_over(self, connection: Connection, news: Iterable[Recorded]) -> None:
+        if self.hand_over is not None:
+            self.hand_over.note(news)
+            if self.view is not None:
+                await self.hand_over.offer(connection, self.view)
 
     def given_up(self, after_s: float) -> Result:
         """The result when there was no more time."""

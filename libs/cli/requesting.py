@@ -3,7 +3,7 @@
 import asyncio
 import os
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from libs.cli.connection import Aside, Connection
 from libs.cli.ending import Misused, Unreachable
 from libs.cli.options import os_user
+from libs.cli.person import signed
 from libs.contracts.facts import DecisionRecorded, DecisionRefused, IssueOpened
 from libs.contracts.requests import DecisionRequest, IssueRequest, explain, issue_id, run_id
 from libs.contracts.subjects import INTAKE_DECISION, INTAKE_ISSUE
@@ -75,24 +76,29 @@ def errand(*, repository: str, key: str | None = None, **fields: Any) -> Errand:
 
 @dataclass(frozen=True)
 class Answer:
-    """What became of a decision; `sequence` is the answer's place in the log, 0 where it was set aside."""
+    """What became of a decision; `sequence` is the answer's place in the log, 0 where it was set aside.
+
+    `by` is the name under which it was recorded, `awaits` how many more persons have to agree before it counts.
+    """
 
     decision: str
     is_refused: bool
     code: str = "recorded"
     message: str = ""
     sequence: int = 0
+    by: str | None = None
+    awaits: int = 0
 
 
 async def decide(connection: Connection, run: str, kind: DecisionKind, *, by: str, **fields: Any) -> Answer:
-    """Publish a decision and wait for the gatekeeper's answer.
+    """Publish a decision, signed if the person has a key, and wait for the gatekeeper's answer.
 
     Raises:  Misused with a sentence that names each field that is wrong; Unreachable when no answer
              came in time, though the decision is stored and will be answered.
     """
     identity = uuid.uuid4().hex
     try:
-        request = DecisionRequest(decision=identity, run=run, kind=kind, by=by, os_user=os_user(), **fields)
+        request = signed(DecisionRequest(decision=identity, run=run, kind=kind, by=by, os_user=os_user(), **fields))
     except ValidationError as error:
         raise Misused(f"The decision cannot be sent: {explain(error, DecisionRequest)}.") from error
     mark = await connection.last_aside(Service.GATEKEEPER)
@@ -117,7 +123,11 @@ async def _answer(connection: Connection, request: DecisionRequest, mark: int) -
 
 
 def _answered(recorded: Recorded, decision: str) -> Answer:
-    if isinstance(recorded.fact, DecisionRefused):
-        code, message = recorded.fact.code, recorded.fact.message
-        return Answer(decision, is_refused=True, code=code, message=message, sequence=recorded.sequence)
-    return Answer(decision, is_refused=False, sequence=recorded.sequence)
+    answer = Answer(decision, is_refused=isinstance(recorded.fact, DecisionRefused), sequence=recorded.sequence)
+    match recorded.fact:
+        case DecisionRefused() as refused:
+            return replace(answer, code=refused.code, message=refused.message, by=refused.by)
+        case DecisionRecorded() as taken:
+            return replace(answer, by=taken.by, awaits=taken.awaits)
+        case _:
+            return answer

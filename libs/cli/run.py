@@ -14,6 +14,7 @@ from libs.cli import options as o
 from libs.cli.answers import Answers, Automatic, Nobody, Person
 from libs.cli.connection import Connection, default_data
 from libs.cli.ending import Ended, ExitCode, Misused, Unreachable
+from libs.cli.handover import HandOver
 from libs.cli.narrator import Narrator
 from libs.cli.pursuit import Pursuit, Result
 from libs.cli.requesting import Errand, errand
@@ -101,10 +102,13 @@ class Following:
     timeout_s: float | None
     code: ExitCode | None = None
 
+    def __post_init__(self) -> None:
+        self.hand_over = HandOver(self.data, self.screen)
+
     async def run(self) -> ExitCode:
         with Narrator(self.screen) as narrator:
             narrator.spin("looking for a running system")
-            pursuit = Pursuit(self.errand.run, narrator, Nobody(), self.errand)
+            pursuit = Pursuit(self.errand.run, narrator, Nobody(), self.errand, hand_over=self.hand_over)
             automatic = Automatic(one_line(self.approve_as)) if self.approve_as else None
             try:
                 async with asyncio.timeout(self.timeout_s):
@@ -135,7 +139,8 @@ class Following:
 
     async def _end(self, result: Result, connection: Connection | None) -> ExitCode:
         if self.screen.is_json:
-            self.screen.answer({**result.as_json(), "issue": self.errand.issue})
+            bundle = str(self.hand_over.path) if self.hand_over.path else None
+            self.screen.answer({**result.as_json(), "issue": self.errand.issue, "bundle": bundle})
         else:
             await show_end(self.screen, result, connection, self.data)
         self.code = result.code

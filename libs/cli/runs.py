@@ -12,6 +12,7 @@ from libs.cli import options as o
 from libs.cli.answers import Nobody
 from libs.cli.connection import Connection, connected
 from libs.cli.ending import ExitCode
+from libs.cli.handover import HandOver
 from libs.cli.narrator import Narrator
 from libs.cli.pursuit import Pursuit, Result
 from libs.cli.screen import Screen, cell, diff, moment, show, styled, table
@@ -123,10 +124,12 @@ def _tell(view: RunView, screen: Screen) -> None:
 async def _watch(run: str, data: Path | None, timeout_s: float | None, screen: Screen) -> ExitCode:
     async with connected(data) as connection:
         view = await connection.view(run)
+        hand_over = HandOver(data, screen)
         with Narrator(screen) as narrator:
-            result = await _followed(connection, Pursuit(view.run, narrator, Nobody(), stays=True), timeout_s)
+            pursuit = Pursuit(view.run, narrator, Nobody(), stays=True, hand_over=hand_over)
+            result = await _followed(connection, pursuit, timeout_s)
     if screen.is_json:
-        screen.answer(result.as_json())
+        screen.answer({**result.as_json(), "bundle": str(hand_over.path) if hand_over.path else None})
     else:
         screen.line(f"{result.outcome}: {cell(result.reason, 1000)}")
     return result.code

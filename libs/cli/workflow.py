@@ -1,7 +1,8 @@
 """`rung workflow`: a repository's configuration, checked and shown without any service."""
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import typer
 import yaml
@@ -11,8 +12,10 @@ from libs.cli.ending import ExitCode, Misused
 from libs.cli.screen import Screen, cell
 from libs.contracts.workflow import Policy, WorkflowRefused
 from libs.contracts.workflow.in_force import in_force
+from libs.contracts.workflow.overrides import KINDS, NOTHING_THERE, directories, named_files, prompt_files
 from libs.contracts.workflow.parts import WorkflowProblem
 from libs.contracts.workflow.reading import read_workflow
+from libs.workshop.prompts import TemplateRefused, require_known_variables
 
 EXAMPLE: Final = "Example: rung workflow check workflow.yaml"
 SHOW_EXAMPLE: Final = "Example: rung workflow show workflow.yaml --type feature"
@@ -21,6 +24,9 @@ app = typer.Typer(help="The configuration of a repository.", rich_markup_mode=No
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="A workflow.yaml, or a gate file.")]
 ForType = Annotated[str, typer.Option("--type", metavar="TYPE", help="The type of issue whose route is shown.")]
+ForTeam = Annotated[str | None, typer.Option("--team", metavar="NAME", help="The team whose prompts and gates hold.")]
+
+BY_LEVEL: Final = "as the level says"
 
 
 @app.callback()
@@ -32,7 +38,7 @@ def _group() -> None:
 def check(file: File, *, as_json: o.AsJson = False) -> None:
     """Check a workflow, and print each problem as file:line: field: sentence.
 
-    Gate files that it names are read from beside it.
+    Gate files, prompts and teams' files that it names are read from beside it.
 
     Exit code: 0 it can be used (warnings may be printed), 1 it is refused, 2 there is no such file.
     """
@@ -42,10 +48,10 @@ def check(file: File, *, as_json: o.AsJson = False) -> None:
 
 
 @app.command("show", epilog=SHOW_EXAMPLE)
-def show(file: File, *, issue_type: ForType = "bug", as_json: o.AsJson = False) -> None:
-    """Show what a workflow asks of one type of issue, with defaults, routes and gate files taken in.
+def show(file: File, *, issue_type: ForType = "bug", team: ForTeam = None, as_json: o.AsJson = False) -> None:
+    """Show what a workflow asks of one type of issue, with defaults, routes, gate files and a team's files taken in.
 
-    Exit code: 0 it is shown, 1 it is refused and its problems are printed, 2 there is no such file.
+    Exit code: 0 it is shown, 1 it is refused and its problems are printed, 2 there is no such file or team.
     """
     screen = Screen(is_json=as_json)
     policy, problems = read(file)
@@ -54,16 +60,34 @@ def show(file: File, *, issue_type: ForType = "bug", as_json: o.AsJson = False) 
         raise typer.Exit(ExitCode.FAILED)
     for problem in problems:
         screen.progress(f"{problem} (warning)")
-    shown = in_force(policy, issue_type)
+    _require_team(policy, team)
+    shown = in_force(policy, issue_type, team)
     if not shown["is_routed"]:
         routed = ", ".join(map(cell, policy.routing))
         screen.progress(f"No route is for {cell(issue_type)}, so it goes through every phase; routed are {routed}.")
     if screen.is_json:
         return screen.answer(shown)
-    screen.line(
-        yaml.safe_dump(shown, sort_keys=False, allow_unicode=True, default_flow_style=None, width=1000).rstrip()
-    )
+    told = _for_people(shown)
+    screen.line(yaml.safe_dump(told, sort_keys=False, allow_unicode=True, default_flow_style=None, width=1000).rstrip())
     return None
+
+
+def _require_team(policy: Policy, team: str | None) -> None:
+    """Raises:  Misused for a team that the workflow does not name, or whose files are not there."""
+    if team is None:
+        return
+    if team not in policy.teams:
+        known = f"known are {', '.join(map(cell, policy.teams))}" if policy.teams else "it names none"
+        raise Misused(f"The workflow names no team {cell(team)}; {known}.")
+    if policy.teams[team].lacks_files:
+        raise Misused(f"{cell(policy.teams[team].override_dir or '')} {NOTHING_THERE}.")
+
+
+def _for_people(shown: dict[str, Any]) -> dict[str, Any]:
+    """The answer with words where a program gets nothing because the level decides."""
+    phases = [{**phase, "disposition": phase["disposition"] or BY_LEVEL} for phase in shown["phases"]]
+    loops = {name: {**loop, "on_exhaust": loop["on_exhaust"] or BY_LEVEL} for name, loop in shown["loops"].items()}
+    return {**shown, "phases": phases, "loops": loops}
 
 
 def _tell(screen: Screen, problems: tuple[WorkflowProblem, ...], *, is_ok: bool) -> None:
@@ -91,12 +115,13 @@ def read(file: Path) -> tuple[Policy | None, tuple[WorkflowProblem, ...]]:
     """
     content = _content(file)
     try:
-        policy, problems = read_workflow(content, str(file))
-        if policy.gate_files:
-            policy, problems = read_workflow(content, str(file), _gate_texts(file, policy))
+        policy, _ = read_workflow(content, str(file))
+        texts = _texts(file.parent, policy)
+        policy, problems = read_workflow(content, str(file), texts)
     except WorkflowRefused as refused:
         return None, refused.problems
-    return policy, problems
+    errors = tuple(_template_errors(policy, texts))
+    return (None if errors else policy), (*problems, *errors)
 
 
 def _content(file: Path) -> bytes:
@@ -106,14 +131,21 @@ def _content(file: Path) -> bytes:
         raise Misused(f"{file} cannot be read: {error.strerror or error}.") from error
 
 
-def _gate_texts(file: Path, policy: Policy) -> dict[str, bytes]:
-    """The gate files that are there, by the path that the workflow names them with."""
-    found = {}
-    for gate in policy.gate_files:
-        path = file.parent / gate.path
-        if path.is_file():
-            found[gate.path] = _content(path)
-    return found
+def _texts(root: Path, policy: Policy) -> dict[str, bytes]:
+    """The files that are there, by the path that the workflow names them with."""
+    below = (root / directory / kind for directory in directories(policy) for kind in KINDS)
+    listing = (file.relative_to(root).as_posix() for place in below if place.is_dir() for file in place.iterdir())
+    return {name: _content(root / name) for name in named_files(policy, listing) if (root / name).is_file()}
+
+
+def _template_errors(policy: Policy, texts: dict[str, bytes]) -> Iterator[WorkflowProblem]:
+    """Prompts that cannot be filled in, each by its first variable that nobody knows."""
+    for path in prompt_files(policy):
+        try:
+            require_known_variables(texts.get(path, b"").decode("utf-8", "replace"), path)
+        except TemplateRefused as refused:
+            place, _, sentence = str(refused).removeprefix(path).partition(": ")
+            yield WorkflowProblem(file=path, line=int(place.removeprefix(":") or 1), field="", message=sentence)
 
 
 def _summary(problems: tuple[WorkflowProblem, ...], *, is_ok: bool) -> str:

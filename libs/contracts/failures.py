@@ -2,7 +2,11 @@
 
 
 class WorkFailed(Exception):
-    """Answered with `phase.errored`; `code` is stable, the message one sentence."""
+    """Answered with `phase.errored`; `code` is stable, the message one sentence.
+
+    `is_retryable` says that another try may well succeed though nobody changes anything: the machine, the
+    sandbox or the agent's own provider failed, not what was asked for.
+    """
 
     def __init__(self, code: str, message: str, *, is_retryable: bool = False) -> None:
         super().__init__(message)

@@ -22,9 +22,13 @@ class Ladder:
     policies: Mapping[str, Policy] = field(default_factory=dict)
     earned: Level = Level.ASSISTED
     granted: Level = Level.ASSISTED
-    is_frozen: bool = False
+    freeze: FreezeSet | None = None
     is_unread: bool = False
     sequence: int = 0
+
+    @property
+    def is_frozen(self) -> bool:
+        return self.freeze is not None
 
     def in_force(self, configured: Level) -> Level:
         """The authority a run has: the least of what is configured, granted and readable."""
@@ -45,7 +49,7 @@ def evolve(ladder: Ladder, recorded: Recorded) -> Ladder:
         case LevelGranted() | LevelLowered() as fact:
             return replace(moved, granted=fact.level)
         case FreezeSet() | FreezeLifted() as fact:
-            return replace(moved, is_frozen=isinstance(fact, FreezeSet))
+            return replace(moved, freeze=fact if isinstance(fact, FreezeSet) else None)
         case _:
             return moved
 

@@ -3,8 +3,9 @@
 import hashlib
 import re
 import uuid
+from collections.abc import Iterator
 from difflib import get_close_matches
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, get_args
 
 from pydantic import BaseModel, Field, ValidationError, field_validator
 
@@ -63,7 +64,8 @@ class IssueRequest(Frozen):
 class DecisionRequest(Frozen):
     """A person decides on a run; `decision` is made by the client, and a repeat gets the first answer.
 
-    `phase`, `attempt` and `commit` say what the person saw; where given they must still hold.
+    `phase`, `attempt` and `commit` say what the person saw; where given they must still hold. `key` and
+    `signature` are the public key of the person and what it says of all the rest; see `signing.py`.
     """
 
     decision: Token
@@ -77,6 +79,8 @@ class DecisionRequest(Frozen):
     phase: Phase | None = None
     attempt: int | None = None
     commit: str | None = None
+    key: Annotated[str, Field(max_length=200)] | None = None
+    signature: Annotated[str, Field(max_length=200)] | None = None
 
 
 def issue_id(tracker: str, repository: str, key: str) -> str:
@@ -105,8 +109,23 @@ def explain(error: ValidationError, model: type[BaseModel]) -> str:
 
 
 def _explain_one(message: str, location: tuple[int | str, ...], kind: str, model: type[BaseModel]) -> str:
-    field = ".".join(str(part) for part in location) or "message"
+    field = ".".join(str(part) for part in location)
     if kind != "extra_forbidden":
-        return f"{field}: {message[:1].lower()}{message[1:]}"
-    nearest = get_close_matches(str(location[-1]), list(model.model_fields), n=1)
+        said = message.removeprefix("Value error, ")
+        return f"{field or 'message'}: {said[:1].lower()}{said[1:]}" if field or kind != "value_error" else said
+    nearest = get_close_matches(str(location[-1]), _names_at(model, location), n=1)
     return f"{field}: unknown field" + (f", did you mean {nearest[0]}?" if nearest else "")
+
+
+def _names_at(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
+    """The fields that could stand where a message has an unknown one."""
+    if len(location) == 1 or (outer := model.model_fields.get(str(location[0]))) is None:
+        return list(model.model_fields)
+    return [name for inner in _models(outer.annotation) for name in inner.model_fields]
+
+
+def _models(annotation: object) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _models(part)

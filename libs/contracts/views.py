@@ -28,7 +28,11 @@ class PhaseView(Frozen):
 
 
 class CheckpointView(Frozen):
-    """Where a run waits for a human, what was judged there, and what may be answered."""
+    """Where a run waits for a human, what was judged there, and what may be answered.
+
+    `awaits` is how many more persons have to agree where one is not enough, 0 where one is; `agreed`
+    names those who have. `is_reminded` says that people were called a second time.
+    """
 
     phase: Phase
     name: str
@@ -38,6 +42,9 @@ class CheckpointView(Frozen):
     reason: str
     answers: tuple[DecisionKind, ...]
     expires_at: float | None = None
+    awaits: int = 0
+    agreed: tuple[str, ...] = ()
+    is_reminded: bool = False
 
 
 class RunView(Frozen):
@@ -49,6 +56,8 @@ class RunView(Frozen):
     workflow: str
     issue: str
     issue_type: str
+    opened_by: str | None = None
+    author: str | None = None
     level: Level
     level_in_force: Level | None = None
     agent: str

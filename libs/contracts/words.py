@@ -49,6 +49,10 @@ PHASES: Final = (Phase.PLAN, Phase.BUILD, Phase.TEST, Phase.REVIEW, Phase.DOCUME
 """The one workflow; intent is optional and comes before plan."""
 
 
+AGENTS_WORK: Final = (Phase.INTENT, Phase.PLAN, Phase.BUILD, Phase.DOCUMENT)
+"""Phases that an agent works on; the others are Rung's own work and cost nothing."""
+
+
 class Level(StrEnum):
     """Autonomy, lowest first; `rank` orders them."""
 

@@ -15,7 +15,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from libs.contracts.people import EVERYONE, OperatorFileRefused, People, read_people
+from libs.contracts.operator import NO_FILE, Operator, OperatorFileRefused, read_operator
+from libs.contracts.people import People
 
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
@@ -32,20 +33,12 @@ class Settings:
     database_url: str
     worker_count: int = 2
     log_level: str = "INFO"
-    operator_file: Path | None = None
+    operator: Operator = NO_FILE
 
     @property
     def people(self) -> People:
-        """The people of the operator's file; everyone when there is no file.
-
-        Raises:  SettingUnusable with one sentence.
-        """
-        if self.operator_file is None or not self.operator_file.exists():
-            return EVERYONE
-        try:
-            return read_people(self.operator_file.read_text(encoding="utf-8"))
-        except (OperatorFileRefused, OSError, UnicodeDecodeError) as error:
-            raise SettingUnusable(f"{self.operator_file} cannot be used: {error}") from error
+        """The operator's file as far as it is about people."""
+        return self.operator
 
     @property
     def worker(self) -> str:
@@ -78,7 +71,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         database_url=environment.get("RUNG_DATABASE_URL") or f"sqlite:///{state / 'projection.sqlite'}",
         worker_count=int(workers),
         log_level=_log_level(environment.get("RUNG_LOG_LEVEL", "INFO")),
-        operator_file=_operator_file(environment),
+        operator=read_operator_file(environment),
     )
 
 
@@ -94,8 +87,26 @@ def _log_level(name: str) -> str:
     return name.upper()
 
 
+def read_operator_file(environment: Mapping[str, str]) -> Operator:
+    """What the operator's file says; one that allows everything when there is none.
+
+    Raises:  SettingUnusable with one sentence.
+    """
+    file = _operator_file(environment)
+    if not file.exists():
+        return NO_FILE
+    try:
+        return read_operator(file.read_text(encoding="utf-8"))
+    except (OperatorFileRefused, OSError, UnicodeDecodeError) as error:
+        raise SettingUnusable(f"{file} cannot be used: {error}") from error
+
+
 def _operator_file(environment: Mapping[str, str]) -> Path:
-    if named := environment.get("RUNG_OPERATOR"):
-        return Path(named)
+    named = environment.get("RUNG_OPERATOR")
+    return Path(named) if named else config_directory(environment) / "operator.yaml"
+
+
+def config_directory(environment: Mapping[str, str]) -> Path:
+    """Where a user's own files for Rung lie."""
     base = environment.get("XDG_CONFIG_HOME") or ""
-    return (Path(base) if Path(base).is_absolute() else Path.home() / ".config") / "rung" / "operator.yaml"
+    return (Path(base) if Path(base).is_absolute() else Path.home() / ".config") / "rung"

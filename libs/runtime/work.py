@@ -147,8 +147,12 @@ async def completed(
     summary: str = "",
     declined: str | None = None,
     targets: tuple[str, ...] = (),
+    cost_usd: float | None = 0.0,
 ) -> PhaseCompleted:
-    """The answer to a job, with its files stored as artifacts; without a commit the candidate is unchanged."""
+    """The answer to a job, with its files stored as artifacts; without a commit the candidate is unchanged.
+
+    `cost_usd` is what an agent says that it has cost, `None` when it does not say; work without an agent costs nothing.
+    """
     artifacts = {name: await shell.artifacts.put(data) for name, data in (files or {}).items()}
     return PhaseCompleted(
         run=job.run,
@@ -162,4 +166,5 @@ async def completed(
         targets=targets,
         evidence=evidence.model_copy(update={"artifacts": artifacts}),
         duration_s=round(time.monotonic() - job.begun_s, 3),
+        cost_usd=cost_usd,
     )

@@ -18,8 +18,12 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Final, Literal
 
 from libs.contracts.words import Phase
+from libs.contracts.workflow import FREE_AGENTS
+from libs.workshop.allowance import EVERYTHING, Allowance
+from libs.workshop.costs import cost_in, last_object
 from libs.workshop.evidence.endings import last_line
 from libs.workshop.evidence.reading import Unreadable, left_behind, plain, read_left_behind
+from libs.workshop.faults import is_transient
 from libs.workshop.sandbox import Ended, Finished, Limits, Mount, Sandbox
 from libs.workshop.sandbox.confinement import RESERVED, SYSTEM
 
@@ -34,11 +38,12 @@ TAKEN: Final = tuple(Path(place) for place in (CLONE, INPUTS, OUTPUTS, REPAIR_PL
 
 KINDS: Final = ("repair", "exec", "acp", "llm")
 NOT_IN_THIS_BUILD: Final = {"acp": "the Agent Client Protocol", "llm": "language models as a library"}
-PLACEHOLDER: Final = re.compile(r"\{(prompt_file|prompt|phase|attempt)\}")
+PLACEHOLDER: Final = re.compile(r"\{(prompt_file|prompt|phase|attempt|tools|cost_limit)\}")
 PROMPT_PLACES: Final = ("{prompt_file}", "{prompt}")
 
 TEXT_BYTES_MAX: Final = 2 * 2**20
 JSON_BYTES_MAX: Final = 4 * 2**20
+USAGE: Final = "usage.json"
 BUNDLE: Final = "candidate.bundle"
 BUNDLE_BYTES_MAX: Final = 512 * 2**20
 REASON_LENGTH_MAX: Final = 500
@@ -48,6 +53,8 @@ ARGUMENT_BYTES_MAX: Final = 120 * 2**10
 TARGETS_MAX: Final = 1000
 TARGET_LENGTH_MAX: Final = 1000
 REPAIR_BUDGET_S_MAX: Final = 120.0
+NOT_STARTED: Final = (126, 127)
+"""Exit codes that say that there is no such program, or none that can be run: another try would end the same."""
 NOTHING_LEFT: Final = 3
 """Exit code by which what runs after an agent says that there was nothing to commit."""
 
@@ -89,6 +96,7 @@ class Job:
     inputs: Mapping[str, bytes]
     can_write: bool
     tools: tuple[Path, ...] = ()
+    allowance: Allowance = EVERYTHING
 
     @property
     def out(self) -> Path:
@@ -99,7 +107,9 @@ class Job:
 class AgentReport:
     """What an agent left; `reason` says why it is not done, `code` the same for programs, `log` is all it printed.
 
-    `bundle` is the file that `after` made, if the agent changed anything. Nothing here is evidence.
+    `bundle` is the file that `after` made, if the agent changed anything. `is_retryable` says of a failure that
+    another try may well end otherwise. `cost_usd` is what the agent says that it has cost, in US dollars; `None`
+    when it does not say, or not sensibly. Nothing here is evidence.
     """
 
     outcome: Outcome
@@ -112,6 +122,8 @@ class AgentReport:
     log: bytes = b""
     bundle: Path | None = None
     duration_s: float = 0.0
+    cost_usd: float | None = None
+    is_retryable: bool = False
 
     @property
     def declined(self) -> str | None:
@@ -172,6 +184,7 @@ async def work(
     limits: Limits,
     after: Sequence[str] | None = None,
     tools: Sequence[Path] = (),
+    allowance: Allowance = EVERYTHING,
     on_output: Callable[[bytes], None] | None = None,
 ) -> AgentReport:
     """Run an agent for one attempt, then `after` in the same clone if it is done.
@@ -179,7 +192,7 @@ async def work(
     `inputs` become files of `/in`, by plain names. `scratch` is filled and left for the caller to remove:
     the report's bundle lies in it. An agent that fails, declines or runs too long is a report, not an error.
     """
-    job = Job(phase, attempt, clone, prompt, scratch, inputs, can_write, tuple(tools))
+    job = Job(phase, attempt, clone, prompt, scratch, inputs, can_write, tuple(tools), allowance)
     _lay_out(job)
     argv = command(driver, job)
     too_long = next((word for word in argv if len(word.encode("utf-8", "replace")) > ARGUMENT_BYTES_MAX), None)
@@ -194,7 +207,7 @@ async def work(
         limits=limits,
         on_output=on_output,
     )
-    report = _report(job, finished)
+    report = replace(_report(job, finished), cost_usd=_cost(driver, job, finished))
     if report.outcome != "done" or after is None:
         return report
     return await _finish(report, sandbox, job, after, limits)
@@ -207,6 +220,8 @@ def command(driver: Driver, job: Job) -> list[str]:
         "prompt": job.prompt.replace("\0", ""),
         "phase": job.phase.value,
         "attempt": str(job.attempt),
+        "tools": job.allowance.words,
+        "cost_limit": job.allowance.cost_limit,
     }
     shown = _shown(driver, job)
     placed = [_place(Path(word)) if _is_below(word, shown) else word for word in driver.argv]
@@ -256,7 +271,12 @@ def _environment(driver: Driver, job: Job, limits: Limits) -> dict[str, str]:
         "RUNG_ATTEMPT": str(job.attempt),
         "RUNG_IN": INPUTS,
         "RUNG_OUT": OUTPUTS,
+        "RUNG_TOOLS": job.allowance.words,
     }
+    if job.allowance.execute_allowlist:
+        env["RUNG_EXECUTE_ALLOWLIST"] = "\n".join(job.allowance.execute_allowlist)
+    if job.allowance.cost_limit:
+        env["RUNG_COST_LIMIT_USD"] = job.allowance.cost_limit
     if driver.kind == "repair":
         budget_s = min(REPAIR_BUDGET_S_MAX, limits.wall_s / 2)
         env |= {"PYTHONPATH": REPAIR_PLACE, "RUNG_REPAIR_BUDGET_S": f"{budget_s:.0f}"}
@@ -275,7 +295,8 @@ def _report(job: Job, finished: Finished) -> AgentReport:
             return replace(ended, outcome="declined", code="agent_declined", reason=_sentence(declined))
         if finished.exit_code != 0:
             reason = f"The agent ended with exit code {finished.exit_code}: {last_line(finished)}"
-            return replace(ended, outcome="failed", code="agent_failed", reason=reason)
+            is_retryable = finished.exit_code not in NOT_STARTED
+            return replace(ended, outcome="failed", code="agent_failed", reason=reason, is_retryable=is_retryable)
         return _with_files(ended, job, finished)
     except Unreadable as broken:
         return replace(ended, outcome="failed", code=broken.code, reason=broken.message)
@@ -286,7 +307,8 @@ def _not_ended(report: AgentReport, ended: Ended) -> AgentReport:
         what = "its time" if ended is Ended.WALL else "the time it may be silent"
         return replace(report, outcome="timed_out", code="agent_timed_out", reason=f"The agent used up {what}.")
     what = "was stopped" if ended is Ended.CANCELLED else "used more memory or processes than it may"
-    return replace(report, outcome="failed", code=f"agent_{ended.value}", reason=f"The agent {what}.")
+    reason = f"The agent {what}."
+    return replace(report, outcome="failed", code=f"agent_{ended.value}", reason=reason, is_retryable=True)
 
 
 def _with_files(report: AgentReport, job: Job, finished: Finished) -> AgentReport:
@@ -313,8 +335,21 @@ async def _finish(report: AgentReport, sandbox: Sandbox, job: Job, after: Sequen
     size = left_behind(job.out, (BUNDLE,)).get(BUNDLE, (0, 0, 0))[2]
     if not finished.is_ok or not 0 < size <= BUNDLE_BYTES_MAX:
         reason = f"What the agent left could not be taken over: {last_line(finished)}"
-        return replace(report, outcome="failed", code="takeover_failed", reason=reason)
+        is_retryable = finished.ended is not Ended.EXITED or is_transient(finished.stderr.decode("utf-8", "replace"))
+        return replace(report, outcome="failed", code="takeover_failed", reason=reason, is_retryable=is_retryable)
     return replace(report, bundle=left)
+
+
+def _cost(driver: Driver, job: Job, finished: Finished) -> float | None:
+    """What the agent says that it has cost: in its file, else at the end of what it printed; never a reason to fail."""
+    if driver.kind in FREE_AGENTS:
+        return 0.0
+    try:
+        told = json.loads(read_left_behind(job.out, USAGE, JSON_BYTES_MAX) or b"null")
+    except (Unreadable, ValueError, RecursionError):
+        told = None
+    found = cost_in(told)
+    return found if found is not None else cost_in(last_object(finished.stdout.decode("utf-8", "replace")))
 
 
 def _text(job: Job, name: str) -> str | None:

@@ -15,15 +15,15 @@ from pathlib import Path
 from libs.contracts.facts import PhaseRequested, RunStarted
 from libs.contracts.failures import WorkFailed
 from libs.contracts.words import Phase
-from libs.contracts.workflow import Policy, Tool
-from libs.workshop.agents import AgentReport, DriverRefused, host_files, parse_driver, work
-from libs.workshop.git import GitError, Quarantine, leave_argv
-from libs.workshop.prompts import TemplateRefused, render
-from libs.workshop.sandbox import Limits, Sandbox, SandboxUnavailable
+from libs.contracts.workflow import PhasePolicy, Tool
+from libs.workshop.agents import AgentReport, Driver, DriverRefused, host_files, parse_driver, work
+from libs.workshop.allowance import Allowance, allowance_of
+from libs.workshop.faults import told_as_failures
+from libs.workshop.git import Quarantine, leave_argv
+from libs.workshop.prompts import TemplateRefused, permissions, render
+from libs.workshop.sandbox import Limits, Sandbox
 
 BRANCH = "rung/work"
-WRITERS = (Phase.BUILD, Phase.DOCUMENT)
-"""Phases whose changes become the candidate, as far as the workflow's tools let them write."""
 
 
 @dataclass(frozen=True)
@@ -50,16 +50,14 @@ async def attempt(
 
     Raises:  WorkFailed when the agent could not be run to its end or what it left cannot be taken.
     """
-    try:
-        driver = parse_driver(request.agent)
-        is_operators = started.agent_by == "operator"
-        if driver.program is not None and not is_operators:
-            raise WorkFailed("agent_refused", "only the operator may name a program of this machine as the agent")
-        prompt = render(request.phase, variables, await _template(quarantine, started, request))
+    with told_as_failures("change_not_taken"):
+        driver = _driver(started, request)
+        allowance = allowance_of(started.policy, request)
+        prompt = await _prompt(quarantine, started, request, variables, allowance)
         with workspace(scratch) as room:
             clone = room / "clone"
             await quarantine.clone(request.commit, clone, branch=BRANCH)
-            can_write = may_write(started.policy, request.phase)
+            can_write = Tool.WRITE in allowance.tools
             report = await work(
                 driver,
                 sandbox,
@@ -72,37 +70,62 @@ async def attempt(
                 scratch=room / "agent",
                 limits=Limits(wall_s=request.work_s),
                 after=leave_argv(request.commit) if can_write else None,
-                tools=host_files(driver) if is_operators else (),
+                tools=host_files(driver) if started.agent_by == "operator" else (),
+                allowance=allowance,
                 on_output=on_output,
             )
             return await _taken(request, report, quarantine, room)
+
+
+def _driver(started: RunStarted, request: PhaseRequested) -> Driver:
+    try:
+        driver = parse_driver(request.agent)
     except DriverRefused as refused:
         raise WorkFailed("agent_refused", str(refused)) from refused
+    if driver.program is not None and started.agent_by != "operator":
+        raise WorkFailed("agent_refused", "only the operator may name a program of this machine as the agent")
+    return driver
+
+
+async def _prompt(
+    quarantine: Quarantine,
+    started: RunStarted,
+    request: PhaseRequested,
+    variables: Mapping[str, str],
+    allowance: Allowance,
+) -> str:
+    """The phase's prompt by the templates of the base commit, and what the agent may do."""
+    own = started.policy.phases.get(request.phase, PhasePolicy())
+    try:
+        prompt = render(
+            request.phase,
+            variables,
+            await _template(quarantine, request.base, own.template),
+            name=own.template,
+            addition=await _template(quarantine, request.base, own.addition),
+            addition_name=own.addition,
+        )
     except TemplateRefused as refused:
         raise WorkFailed("template_refused", str(refused)) from refused
-    except SandboxUnavailable as missing:
-        raise WorkFailed("sandbox_unavailable", str(missing)) from missing
-    except GitError as error:
-        raise WorkFailed("change_not_taken", str(error)) from error
+    said = permissions(
+        allowance.tools,
+        execute_allowlist=allowance.execute_allowlist,
+        deny_reasons=allowance.deny_reasons,
+        cost_limit=allowance.cost_limit,
+    )
+    return f"{prompt.rstrip()}\n\n{said}"
 
 
-def may_write(policy: Policy, phase: Phase) -> bool:
-    """Whether the phase's clone can be written: only where its work is a change and its tools hold `write`."""
-    return phase in WRITERS and phase in policy.phases and Tool.WRITE in policy.phases[phase].tools
-
-
-async def _template(quarantine: Quarantine, started: RunStarted, request: PhaseRequested) -> str | None:
-    """The repository's own template for the phase, as it is on the base commit."""
-    phase = started.policy.phases.get(request.phase)
-    if phase is None or phase.template is None:
-        return None
-    text = await quarantine.read_file(request.base, phase.template)
+async def _template(quarantine: Quarantine, base: str, path: str | None) -> str | None:
+    """A template of the repository's own as it is on the base commit; `None` where there is none."""
+    text = await quarantine.read_file(base, path) if path is not None else None
     return None if text is None else text.decode("utf-8", "replace")
 
 
 async def _taken(request: PhaseRequested, report: AgentReport, quarantine: Quarantine, room: Path) -> Attempted:
     if report.outcome in ("failed", "timed_out"):
-        raise WorkFailed(report.code or f"agent_{report.outcome}", report.reason or "the agent gave no reason")
+        reason = report.reason or "the agent gave no reason"
+        raise WorkFailed(report.code or f"agent_{report.outcome}", reason, is_retryable=report.is_retryable)
     commit = request.commit
     if report.bundle is not None:
         commit = await quarantine.take_bundle(report.bundle, f"refs/rung/{request.run}/{request.phase}-{room.name}")

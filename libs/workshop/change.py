@@ -1,11 +1,11 @@
 """A change as evidence: what it touches, what the policy protects, and whether it speaks only of documents."""
 
 from collections.abc import Iterable
-from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 from typing import Final
 
 from libs.contracts.evidence import DiffEvidence
+from libs.contracts.globs import is_under
 from libs.workshop.evidence.paths import is_changelog
 from libs.workshop.git import Diff
 
@@ -18,12 +18,6 @@ def diff_evidence(diff: Diff, protected: Iterable[str]) -> DiffEvidence:
     globs = tuple(protected)
     touched = tuple(file.path for file in diff.files if any(is_under(file.path, glob) for glob in globs))
     return DiffEvidence(files=diff.files, protected=touched, refused=diff.refused)
-
-
-def is_under(path: str, glob: str) -> bool:
-    """Whether a path falls under a glob; `dir/**` is everything below, a bare name is that file or directory."""
-    stem = glob.removesuffix("/**").rstrip("/")
-    return fnmatchcase(path, glob) or path == stem or path.startswith(f"{stem}/")
 
 
 def is_document(path: str) -> bool:

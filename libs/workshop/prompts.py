@@ -9,12 +9,13 @@ it and end its own block.
 import difflib
 import hashlib
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Final
 
 from libs.contracts.words import Phase
+from libs.contracts.workflow import Tool
 
 VARIABLES: Final = frozenset(
     {
@@ -34,6 +35,14 @@ SAME: Final = (
 )
 """Pairs of names for one thing; where only one is given, the other says the same."""
 
+DEEDS: Final = {
+    Tool.READ: "read files of the working directory",
+    Tool.SEARCH: "search in them",
+    Tool.EXECUTE: "execute programs",
+    Tool.WRITE: "write files of the working directory",
+}
+"""The tools of a workflow in words."""
+
 NOTHING: Final = "(none)"
 TEMPLATE_BYTES_MAX: Final = 256 * 2**10
 
@@ -44,14 +53,25 @@ class TemplateRefused(ValueError):
     """A template that cannot be filled in; the message names file, line and what is wrong."""
 
 
-def render(phase: Phase, variables: Mapping[str, str], override: str | None = None, *, name: str | None = None) -> str:
-    """The prompt of a phase; `override` is a repository's own template, `name` what to call it in a refusal.
+def render(
+    phase: Phase,
+    variables: Mapping[str, str],
+    override: str | None = None,
+    *,
+    name: str | None = None,
+    addition: str | None = None,
+    addition_name: str | None = None,
+) -> str:
+    """The prompt of a phase; `override` is a repository's own template, and `addition` one that follows it.
 
-    A variable that is known and not given reads `(none)`.
+    The names are what to call them in a refusal. A variable that is known and not given reads `(none)`.
     Raises: TemplateRefused for a variable that nobody knows.
     """
     template = default_template(phase) if override is None else override
     require_known_variables(template, name or f"{phase.value}.md", variables)
+    if addition is not None:
+        require_known_variables(addition, addition_name or f"{phase.value}.md (addition)", variables)
+        template = f"{template.rstrip()}\n\n{addition}"
     values = _with_other_names(variables)
     boundary = _boundary(values)
 
@@ -61,6 +81,36 @@ def render(phase: Phase, variables: Mapping[str, str], override: str | None = No
         return values.get(slot[1], "").strip() or NOTHING
 
     return _SLOT.sub(fill, template)
+
+
+def permissions(
+    tools: Collection[Tool],
+    *,
+    execute_allowlist: Sequence[str] = (),
+    deny_reasons: Mapping[Tool, str] | None = None,
+    cost_limit: str = "",
+) -> str:
+    """What the agent may and may not do in this phase, and may spend, as the last section of its prompt."""
+    reasons = deny_reasons or {}
+    may = [f"- {DEEDS[tool]}" for tool in Tool if tool in tools]
+    may_not = [
+        f"- {DEEDS[tool]}{f': {reasons[tool]}' if reasons.get(tool) else ''}" for tool in Tool if tool not in tools
+    ]
+    listed = [f"- `{command}`" for command in execute_allowlist] if Tool.EXECUTE in tools else []
+    return "\n".join(
+        (
+            "# What you may do",
+            *_listing("In this phase you may:", may),
+            *_listing("You may not:", may_not),
+            *_listing("Run no other programs than these:", listed),
+            *([f"\nThis attempt may cost at most {cost_limit} US dollars."] if cost_limit else []),
+            "",
+        )
+    )
+
+
+def _listing(heading: str, lines: Sequence[str]) -> tuple[str, ...]:
+    return ("", heading, "", *lines) if lines else ()
 
 
 def require_known_variables(template: str, name: str, own: Collection[str] = ()) -> None:

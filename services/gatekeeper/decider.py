@@ -10,6 +10,7 @@ from typing import Final, assert_never
 from libs.contracts.facts import (
     CheckpointClosed,
     CheckpointOpened,
+    CheckpointReminded,
     DecisionRecorded,
     Fact,
     GateJudged,
@@ -25,17 +26,17 @@ from libs.contracts.facts import (
 )
 from libs.contracts.ladder import Ladder
 from libs.contracts.words import DecisionKind, Level, Outcome, Phase, RunOutcome
-from libs.contracts.workflow import DEFAULT_AGENT, OnTimeout
-from services.gatekeeper.dispositions import PROFILES, Rule
+from libs.contracts.workflow import DEFAULT_AGENT, LoopName, OnTimeout
+from services.gatekeeper.answers import hindrance
+from services.gatekeeper.budget import agent_for, cost_limit_usd, deadline_s, spent
 from services.gatekeeper.healing import healer
 from services.gatekeeper.judging import judge
+from services.gatekeeper.retries import pause_s
 from services.gatekeeper.run import Run
 from services.gatekeeper.transitions import Stage
 
-DEADLINE_S: Final = 1800.0
-
 ANSWERS: Final = (DecisionKind.REJECT, DecisionKind.RETRY, DecisionKind.GUIDE, DecisionKind.CANCEL)
-"""What a human may always answer at a checkpoint; approve or override only where there is something to go on with."""
+"""What a human may answer at a checkpoint, beside going on, as far as nothing hinders it."""
 
 
 def decide(run: Run, ladder: Ladder) -> list[Owed]:
@@ -67,13 +68,17 @@ def _owed(run: Run, ladder: Ladder) -> list[Fact]:
         case Stage.STARTED:
             return _starting(run)
         case Stage.ANSWERED:
-            return [judge(run, ladder)]
+            return [judge(run, ladder)] if pause_s(run) is None else []
         case Stage.PROCEEDING:
             return _proceed(run, ladder)
+        case Stage.RETRYING:
+            return [request(run, run.phase, run.attempts[-1].loop)]
         case Stage.HEALING:
-            return [request(run, healer(run))]
+            return [request(run, healer(run), run.judged.loop if run.judged else None)]
         case Stage.MOVED:
             return [request(run, Phase.DEPLOY)]
+        case Stage.WAITING:
+            return _reminder(run)
         case Stage.STOPPING:
             return _stopping(run, ladder)
         case Stage.REFUSED:
@@ -81,12 +86,14 @@ def _owed(run: Run, ladder: Ladder) -> list[Fact]:
         case Stage.APPROVED:
             return [_approved(run, ladder)]
         case Stage.EXPIRED:
-            return [_expired(run)]
+            return _expired(run)
         case Stage.ABORTING:
             return [_abort(run)]
         case Stage.REJECTED | Stage.CANCELLING | Stage.WATCHED:
             return [_finish(run)]
-        case Stage.UNKNOWN | Stage.WORKING | Stage.WAITING | Stage.AUTHORISED | Stage.MERGED | Stage.WATCHING:
+        case Stage.AUTHORISED:
+            return _overdue(run)
+        case Stage.UNKNOWN | Stage.WORKING | Stage.MERGED | Stage.WATCHING:
             return []
         case Stage.ABORTED | Stage.ENDED:
             return []
@@ -111,6 +118,7 @@ def _opening(run: Run, ladder: Ladder) -> list[Fact]:
 
 def _start(run: str, issue: IssueOpened) -> RunStarted:
     policy = issue.snapshot.policy
+    team = policy.team_of(issue.labels)
     return RunStarted(
         run=run,
         issue=issue.issue,
@@ -128,8 +136,9 @@ def _start(run: str, issue: IssueOpened) -> RunStarted:
         level=issue.level or policy.autonomy,
         agent=issue.agent or policy.agent or DEFAULT_AGENT,
         agent_by="operator" if issue.agent else "workflow",
+        team=team,
         phases=policy.route(issue.issue_type),
-        policy=policy,
+        policy=policy.for_team(team),
         policy_digest=issue.snapshot.policy_digest,
         problem=issue.snapshot.problem,
     )
@@ -143,27 +152,58 @@ def _starting(run: Run) -> list[Fact]:
 
 
 def _stopping(run: Run, ladder: Ladder) -> list[Fact]:
-    """A human is asked, and called first where healing was exhausted; whoever approved the same change is not."""
+    """A human is asked, and called first who did not expect it; whoever approved the same change is not."""
     judged = run.judged
     assert judged is not None, "a checkpoint follows a verdict"
     if run.phase is Phase.DEPLOY and judged.verdict.outcome.is_passed and _merge_decision(run):
         return [_authorise(run, ladder)]
-    is_gate_s_own = PROFILES[run.phase][judged.level_in_force] is Rule.CONTINUE
-    if is_gate_s_own and not run.is_escalated:
+    if judged.calls_human and not run.is_escalated:
         return [_escalate(run, judged.reason), _checkpoint(run)]
     return [_checkpoint(run)]
 
 
-def _expired(run: Run) -> Fact:
+def _reminder(run: Run) -> list[Fact]:
+    """Whoever should decide is reminded once before the checkpoint expires."""
+    checkpoint = run.checkpoint
+    assert checkpoint is not None, "a run waits at a checkpoint"
+    is_due = any(name.startswith("reminder-") and name.endswith(f"-{run.checkpoint_count}") for name in run.timers_due)
+    if checkpoint.expires_at is None or run.is_reminded or not is_due:
+        return []
+    reminded = CheckpointReminded(run=run.run, phase=run.phase, attempt=run.attempt, expires_at=checkpoint.expires_at)
+    return [reminded]
+
+
+def _overdue(run: Run) -> list[Fact]:
+    """A merge that takes too long calls a human; should it land after all, that is as good."""
+    if f"landing-{run.attempt}" not in run.timers_due or run.is_called:
+        return []
+    return [_escalate(run, "the merger has not answered in time; rung doctor may tell why")]
+
+
+def _expired(run: Run) -> list[Fact]:
     """Nobody answered in time: a human is called once where the workflow says so, then the run ends."""
+    if run.is_called:
+        return [_checkpoint(run)]
     policy = run.begun.policy.checkpoint_after(run.phase)
     if policy.on_timeout is OnTimeout.ESCALATE and not run.is_escalated:
-        return _escalate(run, f"nobody decided within {policy.timeout_s:g} s")
-    return _abort(run)
+        return [_escalate(run, f"nobody decided within {policy.timeout_s:g} s"), _checkpoint(run)]
+    return [_abort(run)]
 
 
 def _escalate(run: Run, reason: str) -> RunEscalated:
-    return RunEscalated(run=run.run, phase=run.phase, attempt=run.attempt, reason=reason)
+    """Call a human, in the words of the workflow."""
+    policy = run.begun.policy
+    gate = policy.gates.get(run.phase)
+    own = gate.escalation if gate else None
+    said = own.message.replace("{retries}", str(run.attempts_of(run.phase) - 1)) if own else ""
+    return RunEscalated(
+        run=run.run,
+        phase=run.phase,
+        attempt=run.attempt,
+        reason=f"{said}: {reason}" if said else reason,
+        target=own.target if own and own.message else policy.escalation.target,
+        notify=policy.escalation.notify,
+    )
 
 
 def _proceed(run: Run, ladder: Ladder) -> list[Fact]:
@@ -207,36 +247,35 @@ def _is_same_change(run: Run, decision: DecisionRecorded) -> bool:
 
 def _next(run: Run) -> Fact:
     """The request for the phase after the present one, or the end of a route that merges nothing."""
-    phases = run.begun.phases
-    after = phases[phases.index(run.phase) + 1 :] if run.phase in phases else ()
-    if not after or after[0] is Phase.MONITOR:
+    if run.after is None:
         reason = f"the route of {run.begun.issue_type} issues ends without deploy; nothing was merged"
         return RunFinished(run=run.run, outcome=RunOutcome.DECLINED, reason=reason)
-    return request(run, after[0])
+    return request(run, run.after)
 
 
-def request(run: Run, phase: Phase) -> PhaseRequested:
-    """Ask for an attempt at a phase, on the candidate so far and with all artifacts so far."""
+def request(run: Run, phase: Phase, loop: LoopName | None = None) -> PhaseRequested | RunAborted:
+    """Ask for an attempt at a phase, on the candidate so far and with all artifacts so far; or end, all spent.
+
+    A full rebuild begins again from the base.
+    """
     started = run.begun
     assert started.base is not None, "a run without a base was declined"
-    guided = run.decision if run.decision and run.decision.kind is DecisionKind.GUIDE else None
+    if (reason := spent(run, phase, loop)) is not None:
+        return RunAborted(run=run.run, phase=run.phase, attempt=max(run.attempt, 1), reason=reason)
     return PhaseRequested(
         run=run.run,
         phase=phase,
         attempt=run.attempts_of(phase) + 1,
         base=started.base,
-        commit=run.commit or started.base,
-        agent=_agent(started, phase),
+        commit=started.base if loop is LoopName.FULL_REBUILD else run.commit or started.base,
+        agent=agent_for(run, phase),
         inputs=dict(run.artifacts),
         targets=run.targets,
-        guidance=guided.guidance if guided else None,
-        deadline_s=DEADLINE_S,
+        guidance=run.decision.guidance if run.decision else None,
+        deadline_s=deadline_s(run),
+        loop=loop,
+        cost_limit_usd=cost_limit_usd(run, phase, loop),
     )
-
-
-def _agent(started: RunStarted, phase: Phase) -> str:
-    own = None if started.agent_by == "operator" else started.policy.agent_for(phase)
-    return own or started.agent
 
 
 def _checkpoint(run: Run) -> CheckpointOpened:
@@ -252,7 +291,7 @@ def _checkpoint(run: Run) -> CheckpointOpened:
         commit=judged.commit,
         policy_digest=judged.policy_digest,
         reason=refused or judged.reason,
-        answers=ANSWERS if run.lacking else (going_on, *ANSWERS),
+        answers=tuple(kind for kind in (going_on, *ANSWERS) if hindrance(run, kind) is None),
         expires_at=_expiry(run, judged),
     )
 

@@ -1,7 +1,9 @@
 """Human decisions: what a person asks for becomes a recorded decision or a refusal with a sentence.
 
 A decision counts once: the client makes its id, and a repeat gets the first answer. It is bound to
-the phase, attempt, commit and policy that it was about, and it never approves what failed.
+the phase, attempt, commit and policy that it was about, and it never approves what failed. Where a
+quorum has to agree, each agreement is recorded with how many more it awaits; the one that awaits
+nobody counts.
 """
 
 from typing import Final, NamedTuple
@@ -9,7 +11,10 @@ from typing import Final, NamedTuple
 from libs.contracts.facts import DecisionRecorded, DecisionRefused, Owed
 from libs.contracts.people import EVERYONE, People, Role
 from libs.contracts.requests import DecisionRequest, one_line
+from libs.contracts.signing import is_signed_well
 from libs.contracts.words import DecisionKind, Outcome
+from services.gatekeeper.answers import hindrance
+from services.gatekeeper.quorum import AGREEING, quorum
 from services.gatekeeper.run import Run
 from services.gatekeeper.transitions import TRANSITIONS, Stage
 
@@ -21,6 +26,13 @@ class Refusal(NamedTuple):
     message: str
 
 
+class Decider(NamedTuple):
+    """Who asks, as far as it is known: `name` goes into the log, `is_signed` if the person's own key says so."""
+
+    name: str
+    is_signed: bool = False
+
+
 def consider(run: Run, request: DecisionRequest, people: People = EVERYONE) -> list[Owed]:
     """The answer that is owed to a decision request; none if it has been answered.
 
@@ -28,23 +40,80 @@ def consider(run: Run, request: DecisionRequest, people: People = EVERYONE) -> l
     """
     if request.decision in run.decisions or run.unread:
         return []
-    refusal = not_allowed(run, request, people) or _refusal(run, request)
-    by = people.named(request.os_user) or one_line(request.by)
-    return [Owed(_refuse(request, by, refusal) if refusal else _record(run, request, by), run.cause)]
+    return [Owed(_answer(run, request, people), run.cause)]
 
 
-def not_allowed(run: Run, request: DecisionRequest, people: People) -> Refusal | None:
-    """Who is not in the operator's file, only looks, or opened or wrote this issue, does not decide on its run."""
+def _answer(run: Run, request: DecisionRequest, people: People) -> DecisionRecorded | DecisionRefused:
+    asker = identify(request, people)
+    if isinstance(asker, Refusal):
+        return _refuse(request, _named_by(request, people), asker)
+    if refusal := _not_theirs(run, request, asker.name, people) or _refusal(run, request, asker.name):
+        return _refuse(request, asker.name, refusal)
+    awaits = _awaits(run, request, asker.name, people)
+    if isinstance(awaits, Refusal):
+        return _refuse(request, asker.name, awaits)
+    return _record(run, request, asker, awaits)
+
+
+def identify(request: DecisionRequest, people: People) -> Decider | Refusal:
+    """Who asks: the holder of the key that signed, else the person behind the user of the operating system."""
+    if request.key is not None or request.signature is not None:
+        return _by_key(request, people)
+    if not people.people:
+        return Decider(one_line(request.by))
+    user = one_line(request.os_user)
+    if (name := people.named(request.os_user)) is None:
+        return Refusal("unknown_person", f"the operator's file names nobody with the user {user}")
+    if people.people[name].key is not None:
+        hint = "decide where that key is, or name its file in RUNG_PERSON_KEY"
+        return Refusal("unsigned", f"{name} is known by a key and this decision is not signed; {hint}")
+    return Decider(name)
+
+
+def _by_key(request: DecisionRequest, people: People) -> Decider | Refusal:
+    if not is_signed_well(request):
+        return Refusal("bad_signature", "the signature is not that of the key over this decision; sign it anew")
+    if not people.people:
+        return Decider(one_line(request.by))
+    if (name := people.holder(request.key or "")) is None:
+        hint = "give its public half to the operator, or set RUNG_PERSON_KEY to nothing to decide without it"
+        return Refusal("bad_signature", f"the operator's file names nobody with the key {request.key}; {hint}")
+    return Decider(name, is_signed=True)
+
+
+def _named_by(request: DecisionRequest, people: People) -> str:
+    """The name for whoever is refused: the file's for the user, else the one they gave."""
+    return people.named(request.os_user) or one_line(request.by)
+
+
+def _not_theirs(run: Run, request: DecisionRequest, name: str, people: People) -> Refusal | None:
+    """Who only looks, or opened or wrote this issue, does not decide on its run."""
     if not people.people:
         return None
-    if (name := people.named(request.os_user)) is None:
-        return Refusal("unknown_person", f"the operator's file names nobody with the user {one_line(request.os_user)}")
     if people.people[name].role is Role.VIEWER:
         return Refusal("only_looks", f"{name} may look, not decide")
-    own = {run.begun.opened_by, run.begun.author} & {name, request.os_user, *people.people[name].users}
-    if people.is_strict and own:
+    workers = (run.begun.opened_by, run.begun.author)
+    if people.is_own(name, *workers) or (people.is_strict and request.os_user in workers):
         return Refusal("own_work", f"{name} opened or wrote this issue; somebody else has to decide")
     return None
+
+
+def _awaits(run: Run, request: DecisionRequest, name: str, people: People) -> int | Refusal:
+    """How many more persons have to agree after this decision."""
+    if request.kind not in AGREEING or (asked := quorum(run)) is None:
+        return 0
+    if request.automatic:
+        return Refusal("needs_people", f"{asked.people} people have to agree on this merge, and no program does")
+    who = name if people.people else one_line(request.os_user)
+    agreed = {agreement.by if people.people else agreement.os_user for agreement in asked.agreements}
+    awaits = max(asked.people - len(agreed | {who}), 0)
+    if who in agreed and awaits:
+        return Refusal("agreed_already", f"{who} has agreed already; {_more(awaits)} to agree")
+    return awaits
+
+
+def _more(count: int) -> str:
+    return "1 more person has" if count == 1 else f"{count} more people have"
 
 
 def _refuse(request: DecisionRequest, by: str, refusal: Refusal) -> DecisionRefused:
@@ -58,12 +127,12 @@ def _refuse(request: DecisionRequest, by: str, refusal: Refusal) -> DecisionRefu
     )
 
 
-def _record(run: Run, request: DecisionRequest, by: str) -> DecisionRecorded:
+def _record(run: Run, request: DecisionRequest, asker: Decider, awaits: int) -> DecisionRecorded:
     return DecisionRecorded(
         run=request.run,
         decision=request.decision,
         kind=request.kind,
-        by=by,
+        by=asker.name,
         os_user=one_line(request.os_user),
         automatic=request.automatic,
         reason=one_line(request.reason, 1000),
@@ -73,6 +142,8 @@ def _record(run: Run, request: DecisionRequest, by: str) -> DecisionRecorded:
         commit=run.checkpoint.commit if run.checkpoint else run.commit,
         policy_digest=run.begun.policy_digest,
         is_override=is_override(run, request.kind),
+        awaits=awaits,
+        is_signed=asker.is_signed,
     )
 
 
@@ -83,11 +154,21 @@ def is_override(run: Run, kind: DecisionKind) -> bool:
     return went_on or (kind is DecisionKind.REJECT and outcome is Outcome.PASS)
 
 
-def _refusal(run: Run, request: DecisionRequest) -> Refusal | None:
-    for question in (_wrong_place, _stale, _against_verdict, _nothing_to_go_on_with, _lacks_words):
+def _refusal(run: Run, request: DecisionRequest, name: str) -> Refusal | None:
+    for question in (_wrong_place, _stale, _against_verdict, _hindered, _lacks_words):
         if (refusal := question(run, request)) is not None:
-            return refusal
+            return _told_to(name, run, refusal)
     return None
+
+
+def _told_to(name: str, run: Run, refusal: Refusal) -> Refusal:
+    """The refusal; who decides a second time where nothing waits any more is told of their first decision."""
+    said = run.decision
+    if refusal.code != "nothing_waits" or said is None or said.by != name:
+        return refusal
+    if (said.phase, said.attempt) != (run.phase, run.attempt):
+        return refusal
+    return refusal._replace(message=f"{name} has decided here already ({said.kind}); {refusal.message}")
 
 
 def _wrong_place(run: Run, request: DecisionRequest) -> Refusal | None:
@@ -134,11 +215,10 @@ def _against_verdict(run: Run, request: DecisionRequest) -> Refusal | None:
     return None
 
 
-def _nothing_to_go_on_with(run: Run, request: DecisionRequest) -> Refusal | None:
-    """Nobody goes on without a change, nor merges without the commit that would land."""
-    if request.kind not in (DecisionKind.APPROVE, DecisionKind.OVERRIDE) or run.lacking is None:
-        return None
-    return Refusal("nothing_to_go_on_with", f"{run.lacking}; say retry or guide")
+def _hindered(run: Run, request: DecisionRequest) -> Refusal | None:
+    """Nobody goes on without a change or a commit that would land, nor asks for work that no budget is left for."""
+    found = hindrance(run, request.kind)
+    return Refusal(*found) if found else None
 
 
 def _lacks_words(run: Run, request: DecisionRequest) -> Refusal | None:  # noqa: ARG001 - all questions look alike

@@ -222,6 +222,7 @@ _PROBLEM_OUTCOMES: Final = {
     "no_tests": Outcome.NO_DATA,
     "report_missing": Outcome.NO_DATA,
     "deadline_passed": Outcome.NO_DATA,
+    "infrastructure": Outcome.NO_DATA,
     "document_touched_code": Outcome.FAIL,
 }
 """How a problem with the evidence weighs; one that is not listed could not be judged at all."""

@@ -8,9 +8,11 @@ from libs.contracts.facts import GateJudged, PhaseCompleted
 from libs.contracts.ladder import Ladder
 from libs.contracts.verdict import Verdict
 from libs.contracts.words import Disposition, Level, Outcome, Phase
-from services.gatekeeper.dispositions import SILENCE, Disposed, dispose
+from libs.contracts.workflow import PhaseRule
+from services.gatekeeper.dispositions import SILENCE, Disposed, Said, dispose
 from services.gatekeeper.gates import classify
-from services.gatekeeper.healing import exhausted
+from services.gatekeeper.healing import healing, on_exhaust
+from services.gatekeeper.quorum import quorum
 from services.gatekeeper.run import Run
 
 
@@ -21,10 +23,13 @@ def judge(run: Run, ladder: Ladder) -> GateJudged:
     declined = run.answer.declined if isinstance(run.answer, PhaseCompleted) else None
     verdict = classify(run.evidence, gate.criteria if gate else (), declined=declined)
     level = ladder.in_force(started.level)
-    stopped = exhausted(run, verdict, declined=declined)
-    can_heal = stopped is None
-    disposed = _bounded(run, verdict, dispose(level, run.phase, verdict, can_heal=can_heal))
-    shadow = dispose(level.above, run.phase, verdict, can_heal=can_heal).disposition if level.above else None
+    loop, stopped = healing(run, verdict, declined=declined)
+
+    def disposed_at(level: Level) -> Disposed:
+        said = Said(_said_rule(run, level), on_exhaust(run, loop))
+        return _bounded(run, verdict, dispose(level, run.phase, verdict, can_heal=stopped is None, said=said))
+
+    disposed = disposed_at(level)
     integration = run.evidence.integration
     return GateJudged(
         run=run.run,
@@ -35,12 +40,23 @@ def judge(run: Run, ladder: Ladder) -> GateJudged:
         reason=_reason(disposed, verdict, stopped if level is not Level.ASSISTED else None),
         level_in_force=level,
         ladder_sequence=ladder.sequence,
-        shadow=shadow,
+        shadow=disposed_at(level.above).disposition if level.above else None,
+        calls_human=disposed.calls_human,
+        loop=loop if disposed.disposition is Disposition.HEAL else None,
         commit=integration.commit if integration else run.commit,
         tree=integration.tree if integration else run.evidence.tree,
         patch_id=integration.patch_id if integration else None,
         policy_digest=started.policy_digest,
     )
+
+
+def _said_rule(run: Run, level: Level) -> PhaseRule | None:
+    """What the workflow says of this phase; a checkpoint that it names counts where such checkpoints do."""
+    policy = run.begun.policy
+    own = policy.phases[run.phase].disposition if run.phase in policy.phases else None
+    if level is Level.SUPERVISED and run.phase in policy.checkpoints and own is not PhaseRule.HUMAN:
+        return PhaseRule.CHECKPOINT
+    return own
 
 
 def _reason(disposed: Disposed, verdict: Verdict, stopped: str | None) -> str:
@@ -71,6 +87,8 @@ def _no_machine_merges(run: Run) -> str | None:
         return "the workflow does not enable auto_merge; a human merges"
     if not all(_gate_passed(run, phase) for phase in (Phase.TEST, Phase.REVIEW)):
         return "without passed test and review verdicts nothing merges by itself"
+    if (asked := quorum(run)) is not None:
+        return f"the change touches paths on which {asked.people} people have to agree"
     judged = [verdict for phase in run.begun.phases if (verdict := run.last_judged(phase))]
     if silent := [str(one.phase) for one in judged if one.verdict.outcome in SILENCE]:
         return f"the gates of {', '.join(silent)} could not tell; a human merges"

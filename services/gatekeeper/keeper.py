@@ -23,10 +23,10 @@ from libs.runtime.telemetry import root_traceparent
 from libs.runtime.timers import schedule
 from services.gatekeeper.decider import decide
 from services.gatekeeper.decisions import consider
+from services.gatekeeper.evolution import fold as fold_run
 from services.gatekeeper.projection import Projection
 from services.gatekeeper.replay import replay, row_of
 from services.gatekeeper.run import Run
-from services.gatekeeper.run import fold as fold_run
 from services.gatekeeper.timers import Timer, due, open_timers
 
 SWEEP_S = 60.0

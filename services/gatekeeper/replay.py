@@ -15,8 +15,9 @@ from libs.contracts.facts import ChangeReverted, DecisionRecorded, RollbackOrder
 from libs.contracts.history import History, Unread
 from libs.contracts.wire import Recorded
 from libs.runtime.log import Log
+from services.gatekeeper.evolution import fold
 from services.gatekeeper.projection import Projection, RunRow, Snapshot, dump
-from services.gatekeeper.run import Run, fold
+from services.gatekeeper.run import Run
 from services.gatekeeper.views import view
 
 logger = logging.getLogger("rung")
@@ -120,7 +121,7 @@ def row_of(history: History) -> RunRow | None:
         moved_at=told.moved_at,
         sequence=history.head,
         is_settled=run.is_settled,
-        healing_attempts=sum(record.attempt > 1 for record in run.attempts),
+        healing_attempts=_healing_attempts(run),
         decisions=len(by_people),
         overrides=sum(decision.is_override for decision in by_people),
         automatic_decisions=len(decisions) - len(by_people),
@@ -128,6 +129,12 @@ def row_of(history: History) -> RunRow | None:
         counts_for_rung=len(by_people) == len(decisions) and any(record.judged for record in run.attempts),
         view=told,
     )
+
+
+def _healing_attempts(run: Run) -> int:
+    """Attempts at a phase after its first, without those that stood in for a lost one."""
+    answered = [record.phase for record in run.attempts if not record.is_lost]
+    return len(answered) - len(set(answered))
 
 
 def _is_successful(run: Run, history: History) -> bool:

@@ -3,12 +3,19 @@
 A timer that came due is copied into the log once and counts only if the state still asks for it.
 """
 
-from typing import NamedTuple
+from collections.abc import Iterator
+from typing import Final, NamedTuple
 
 from libs.contracts.facts import Owed, TimerDue
 from libs.contracts.words import Phase
-from services.gatekeeper.run import Run, live_timer_names
+from services.gatekeeper.retries import pause_s
+from services.gatekeeper.run import Run
 from services.gatekeeper.transitions import Stage
+
+LANDING_S: Final = 900.0
+"""How long an authorised merge may take before a human is called."""
+REMINDER_RATIO: Final = 0.75
+"""Share of a checkpoint's time after which its people are reminded."""
 
 
 class Timer(NamedTuple):
@@ -20,8 +27,8 @@ class Timer(NamedTuple):
 
 
 def open_timers(run: Run) -> tuple[Timer, ...]:
-    """The timers that should be running for this run now."""
-    return tuple(Timer(run.run, name, at) for name in live_timer_names(run) if (at := _moment(run)) is not None)
+    """The timers that mean something in the run's present stage and have not come due."""
+    return tuple(timer for timer in _timers(run) if timer.name not in run.timers_due)
 
 
 def due(run: Run, name: str, time: float) -> list[Owed]:
@@ -33,15 +40,25 @@ def due(run: Run, name: str, time: float) -> list[Owed]:
     ]
 
 
-def _moment(run: Run) -> float | None:
+def _timers(run: Run) -> Iterator[Timer]:
+    attempt = f"{run.phase}-{run.attempt}"
     match run.stage:
         case Stage.WORKING if run.request is not None:
-            return run.since + run.request.deadline_s
-        case Stage.WAITING if run.checkpoint is not None:
-            return run.checkpoint.expires_at
-        case Stage.PROCEEDING if run.phase is Phase.DEPLOY:
-            return run.since + run.begun.policy.auto_merge.delay_s
+            yield Timer(run.run, f"deadline-{attempt}", run.since + run.request.deadline_s)
+        case Stage.ANSWERED if (pause := pause_s(run)) is not None:
+            yield Timer(run.run, f"retry-{attempt}", run.since + pause)
+        case Stage.WAITING:
+            yield from _checkpoint_timers(run, f"{attempt}-{run.checkpoint_count}")
+        case Stage.PROCEEDING if run.phase is Phase.DEPLOY and not run.is_held:
+            yield Timer(run.run, f"merge-{run.attempt}", run.since + run.begun.policy.auto_merge.delay_s)
+        case Stage.AUTHORISED:
+            yield Timer(run.run, f"landing-{run.attempt}", run.since + LANDING_S)
         case Stage.WATCHING if run.watch is not None:
-            return run.watch.ends_at
-        case _:
-            return None
+            yield Timer(run.run, "watch", run.watch.ends_at)
+
+
+def _checkpoint_timers(run: Run, checkpoint: str) -> Iterator[Timer]:
+    if run.checkpoint is None or (expires_at := run.checkpoint.expires_at) is None:
+        return
+    yield Timer(run.run, f"reminder-{checkpoint}", run.since + (expires_at - run.since) * REMINDER_RATIO)
+    yield Timer(run.run, f"checkpoint-{checkpoint}", expires_at)

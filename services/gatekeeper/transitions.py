@@ -1,7 +1,8 @@
 """The stages of a run and what moves it from one to the next: one table, data.
 
 Theory of operation: a run is always in exactly one stage. A fact is named by its event, which is
-the fact's type and, where the type alone does not tell, what was disposed or decided. `TRANSITIONS`
+the fact's type and, where the type alone does not tell, what was disposed or decided (`agreed`: by one
+person of several that are needed). `TRANSITIONS`
 says where each event leads; `SILENT` events are true but move nothing; any other event in a stage
 does not fit, is counted and shown, and changes nothing. Terminal stages are listed too: an aborted
 run can be resumed by a human, an ended one stays as it is. The diagram in the documentation is
@@ -21,6 +22,7 @@ class Stage(StrEnum):
     WORKING = "working"
     ANSWERED = "answered"
     PROCEEDING = "proceeding"
+    RETRYING = "retrying"
     HEALING = "healing"
     STOPPING = "stopping"
     WAITING = "waiting"
@@ -42,7 +44,7 @@ class Stage(StrEnum):
 TRANSITIONS: Final[dict[Stage, dict[str, Stage]]] = {
     Stage.UNKNOWN: {"issue.opened": Stage.OPENED, "issue.edited": Stage.OPENED, "run.started": Stage.STARTED},
     Stage.OPENED: {"run.started": Stage.STARTED},
-    Stage.STARTED: {"phase.requested": Stage.WORKING, "run.finished": Stage.ENDED},
+    Stage.STARTED: {"phase.requested": Stage.WORKING, "run.finished": Stage.ENDED, "run.aborted": Stage.ABORTED},
     Stage.WORKING: {
         "phase.completed": Stage.ANSWERED,
         "phase.errored": Stage.ANSWERED,
@@ -55,18 +57,28 @@ TRANSITIONS: Final[dict[Stage, dict[str, Stage]]] = {
         "gate.judged:heal": Stage.HEALING,
         "gate.judged:checkpoint": Stage.STOPPING,
         "gate.judged:abort": Stage.ABORTING,
+        "timer.due:retry": Stage.RETRYING,
         "decision.recorded:cancel": Stage.CANCELLING,
     },
     Stage.PROCEEDING: {
         "phase.requested": Stage.WORKING,
+        "run.aborted": Stage.ABORTED,
         "timer.due:merge": Stage.APPROVED,
         "checkpoint.opened": Stage.WAITING,
         "run.finished": Stage.ENDED,
         "decision.recorded:cancel": Stage.CANCELLING,
     },
-    Stage.HEALING: {"phase.requested": Stage.WORKING, "decision.recorded:cancel": Stage.CANCELLING},
+    Stage.RETRYING: {
+        "phase.requested": Stage.WORKING,
+        "run.aborted": Stage.ABORTED,
+        "decision.recorded:cancel": Stage.CANCELLING,
+    },
+    Stage.HEALING: {
+        "phase.requested": Stage.WORKING,
+        "run.aborted": Stage.ABORTED,
+        "decision.recorded:cancel": Stage.CANCELLING,
+    },
     Stage.STOPPING: {
-        "run.escalated": Stage.STOPPING,
         "checkpoint.opened": Stage.WAITING,
         "merge.authorised": Stage.AUTHORISED,
         "decision.recorded:cancel": Stage.CANCELLING,
@@ -84,11 +96,12 @@ TRANSITIONS: Final[dict[Stage, dict[str, Stage]]] = {
         "phase.requested": Stage.WORKING,
         "merge.authorised": Stage.AUTHORISED,
         "checkpoint.opened": Stage.WAITING,
+        "run.aborted": Stage.ABORTED,
         "run.finished": Stage.ENDED,
     },
     Stage.REJECTED: {"run.finished": Stage.ENDED},
     Stage.CANCELLING: {"run.finished": Stage.ENDED},
-    Stage.EXPIRED: {"run.escalated": Stage.STOPPING, "run.aborted": Stage.ABORTED},
+    Stage.EXPIRED: {"checkpoint.opened": Stage.WAITING, "run.aborted": Stage.ABORTED},
     Stage.ABORTING: {"run.aborted": Stage.ABORTED},
     Stage.AUTHORISED: {
         "change.merged": Stage.MERGED,
@@ -96,7 +109,7 @@ TRANSITIONS: Final[dict[Stage, dict[str, Stage]]] = {
         "change.refused": Stage.REFUSED,
     },
     Stage.REFUSED: {"checkpoint.opened": Stage.WAITING},
-    Stage.MOVED: {"phase.requested": Stage.WORKING},
+    Stage.MOVED: {"phase.requested": Stage.WORKING, "run.aborted": Stage.ABORTED},
     Stage.MERGED: {"watch.started": Stage.WATCHING},
     Stage.WATCHING: {"watch.ended": Stage.WATCHED},
     Stage.WATCHED: {"run.finished": Stage.ENDED},
@@ -117,6 +130,7 @@ SILENT: Final = frozenset(
         "change.reverted",
         "checkpoint.closed",
         "checkpoint.reminded",
+        "decision.recorded:agreed",
         "decision.recorded:hold",
         "decision.recorded:release",
         "decision.refused",
@@ -124,6 +138,9 @@ SILENT: Final = frozenset(
         "incident.resolved",
         "phase.claimed",
         "rollback.ordered",
+        "run.escalated",
+        "timer.due:landing",
+        "timer.due:reminder",
         "timer.due:watch",
     }
 )
@@ -139,7 +156,7 @@ def event_of(fact: Fact) -> str:
         case GateJudged():
             return f"{fact.type}:{fact.disposition}"
         case DecisionRecorded():
-            return f"{fact.type}:{fact.kind}"
+            return f"{fact.type}:{'agreed' if fact.awaits else fact.kind}"
         case TimerDue():
             return f"{fact.type}:{fact.timer.partition('-')[0]}"
         case ChangeRefused(code="moved"):

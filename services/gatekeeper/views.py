@@ -3,6 +3,8 @@
 from libs.contracts.facts import DecisionRecorded, DecisionRefused, GateJudged, RunStarted
 from libs.contracts.views import CheckpointView, PhaseView, RunView, State
 from libs.contracts.words import DecisionKind, Outcome, Phase, RunOutcome
+from services.gatekeeper.quorum import quorum
+from services.gatekeeper.retries import pause_s
 from services.gatekeeper.run import AttemptRecord, Run
 from services.gatekeeper.transitions import Stage
 
@@ -20,6 +22,8 @@ def view(run: Run) -> RunView:
         workflow=started.workflow,
         issue=started.issue,
         issue_type=started.issue_type,
+        opened_by=started.opened_by,
+        author=started.author,
         level=started.level,
         level_in_force=judged.level_in_force if judged else None,
         agent=started.agent,
@@ -129,6 +133,7 @@ def _monitor(run: Run) -> tuple[PhaseView, ...]:
 def _checkpoint(run: Run) -> CheckpointView | None:
     if (opened := run.checkpoint) is None or run.stage is not Stage.WAITING:
         return None
+    asked = quorum(run)
     return CheckpointView(
         phase=opened.phase,
         name=checkpoint_name(opened.phase),
@@ -138,6 +143,9 @@ def _checkpoint(run: Run) -> CheckpointView | None:
         reason=opened.reason,
         answers=opened.answers,
         expires_at=opened.expires_at,
+        awaits=asked.awaits if asked else 0,
+        agreed=asked.agreed if asked else (),
+        is_reminded=run.is_reminded,
     )
 
 
@@ -178,17 +186,39 @@ def _moves(run: Run) -> list[str]:
     match run.stage:
         case Stage.WAITING if run.checkpoint is not None:
             answers = ", ".join(run.checkpoint.answers)
-            return [f"What moves it: rung decide {run.run[:8]} <answer>, where the answer is one of {answers}."]
+            return [
+                f"What moves it: rung decide {run.run[:8]} <answer>, where the answer is one of {answers}.",
+                *_agreement(run),
+            ]
         case Stage.WORKING:
             return ["What moves it: the answer of the worker, or the attempt's deadline."]
+        case Stage.ANSWERED if (pause := pause_s(run)) is not None:
+            return [f"What moves it: another try, {pause:g} s after the failure."]
+        case Stage.PROCEEDING if run.phase is Phase.DEPLOY:
+            return [_merge_moves(run)]
         case Stage.WATCHING if run.watch is not None:
             return ["What moves it: the end of the watch."]
         case Stage.ABORTED:
             return [f"What moves it: rung decide {run.run[:8]} {DecisionKind.RESUME} (or {DecisionKind.GUIDE})."]
         case Stage.AUTHORISED:
-            return ["What moves it: the merger, which lands exactly the authorised tree."]
+            late = ["A human was called, since this takes too long."] if run.is_called else []
+            return ["What moves it: the merger, which lands exactly the authorised tree.", *late]
         case _:
             return []
+
+
+def _agreement(run: Run) -> list[str]:
+    if (asked := quorum(run)) is None:
+        return []
+    said = f"; {', '.join(asked.agreed)} agreed" if asked.agreed else ""
+    return [f"{asked.people} people have to agree on this change, {asked.awaits} more are awaited{said}."]
+
+
+def _merge_moves(run: Run) -> str:
+    if run.is_held:
+        return f"What moves it: rung decide {run.run[:8]} {DecisionKind.RELEASE}."
+    delay_s = run.begun.policy.auto_merge.delay_s
+    return f"What moves it: the merge by itself, {delay_s:g} s after the verdict; hold stops it."
 
 
 def _troubles(run: Run) -> list[str]:

@@ -11,15 +11,14 @@ from libs.contracts.facts import (
     ChangeMerged,
     ChangeRefused,
     DecisionRecorded,
-    FreezeLifted,
-    FreezeSet,
     MergeAuthorised,
     RunFinished,
     RunStarted,
 )
 from libs.contracts.history import History
+from libs.contracts.ladder import fold
 from libs.contracts.wire import Recorded
-from libs.contracts.words import DecisionKind
+from libs.contracts.words import DecisionKind, Level
 
 
 @dataclass(frozen=True)
@@ -35,19 +34,22 @@ class Landing:
 class Stop(NamedTuple):
     """Why an authorised change is not landed now; the code is one of `change.refused`."""
 
-    code: Literal["held", "frozen"]
+    code: Literal["held", "frozen", "lowered"]
     message: str
 
 
-def stop(landing: Landing, ladder: History) -> Stop | None:
+def stop(landing: Landing, history: History) -> Stop | None:
     """What keeps the change from landing; `None` when nothing does. A ladder that cannot be read does."""
     if landing.is_held:
         return Stop("held", "the run is held; release it and approve again")
-    freezes = [r.fact for r in ladder.facts if isinstance(r.fact, FreezeSet | FreezeLifted)]
-    if ladder.unread:
+    if history.unread:
         return Stop("frozen", "the workflow's ladder holds facts that this build cannot read")
-    if freezes and isinstance(freezes[-1], FreezeSet):
-        return Stop("frozen", f"the workflow is frozen by {freezes[-1].by}: {freezes[-1].reason}")
+    ladder = fold(history.facts)
+    if ladder.freeze is not None:
+        return Stop("frozen", f"the workflow is frozen by {ladder.freeze.by}: {ladder.freeze.reason}")
+    level = ladder.in_force(landing.started.level)
+    if landing.authorised.decision is None and level is not Level.ASE:
+        return Stop("lowered", f"the level in force fell to {level}, where a human merges")
     return None
 
 

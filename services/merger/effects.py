@@ -22,9 +22,11 @@ from libs.contracts.failures import WorkFailed
 from libs.contracts.history import fence_for
 from libs.contracts.requests import one_line
 from libs.runtime.log import Conflict
+from libs.runtime.reports import report_of_deploy
 from libs.runtime.shell import Shell
 from libs.runtime.work import Job, completed
 from libs.workshop.change import diff_evidence
+from libs.workshop.faults import told_as_failures
 from libs.workshop.git import Conflict as MergeConflict
 from libs.workshop.git import GitError, NotLanded, Quarantine, Source, Squashed, has_landed, inspect
 from libs.workshop.sandbox import Limits, Sandbox
@@ -34,28 +36,37 @@ from services.merger.decider import Stop
 TYPES: Final = {"bug": "fix", "hotfix": "fix", "patch": "fix", "feature": "feat", "docs": "docs"}
 """Conventional commit types by issue type; anything else is a chore."""
 SUBJECT_LIMIT: Final = 72
+REPORT: Final = "deploy.md"
 
 
 async def integrate(shell: Shell, sandbox: Sandbox, job: Job) -> PhaseCompleted:
     """Make the commit that would land, open the change on its branch, and collect evidence on it."""
-    try:
-        source = await inspect(job.started.repository, job.started.branch)
+    with told_as_failures("not_integrated"):
         quarantine = await Quarantine.open(shell.settings.repository(job.started.workflow))
-        await quarantine.fetch(source, source.tip)
+        source = await _current(quarantine, job)
         made = await _squash(quarantine, job, source)
         if isinstance(made, MergeConflict):
             integration = IntegrationEvidence(base=source.tip, conflicts=made.paths)
-            return await completed(
-                shell, job, evidence=Evidence(integration=integration), summary="conflicts with the current tip"
-            )
+            conflicting = Evidence(integration=integration)
+            files = {REPORT: report_of_deploy(conflicting).encode()}
+            summary = "conflicts with the current tip"
+            return await completed(shell, job, evidence=conflicting, files=files, summary=summary)
         await _propose(shell, quarantine, job, source, made)
         limits = Limits(wall_s=job.request.work_s)
         tell = shell.teller(job.run, job.request.phase)
         trial = Trial(sandbox, quarantine, shell.settings.scratch, job.started.policy, limits, tell)
         evidence, files = await _collect(trial, job, source.tip, made)
-    except GitError as error:
-        raise WorkFailed("not_integrated", str(error)) from error
     return await completed(shell, job, evidence=evidence, files=files, summary=f"integration commit {made.commit[:12]}")
+
+
+async def _current(quarantine: Quarantine, job: Job) -> Source:
+    """The user's branch as it is now, its tip brought in; a repository that cannot be read may be readable later."""
+    try:
+        source = await inspect(job.started.repository, job.started.branch)
+        await quarantine.fetch(source, source.tip)
+    except GitError as error:
+        raise WorkFailed("source_unreadable", str(error), is_retryable=True) from error
+    return source
 
 
 async def _squash(quarantine: Quarantine, job: Job, source: Source) -> Squashed | MergeConflict:
@@ -82,12 +93,15 @@ async def _collect(trial: Trial, job: Job, tip: str, made: Squashed) -> tuple[Ev
         problems=found.problems,
         integration=IntegrationEvidence(base=tip, commit=made.commit, tree=made.tree, patch_id=patch_id),
     )
-    return evidence, {**report_files("deploy", found.reports), "diff.patch": diff.patch}
+    files = {**report_files("deploy", found.reports), "diff.patch": diff.patch}
+    return evidence, {**files, REPORT: report_of_deploy(evidence).encode()}
 
 
 async def _propose(shell: Shell, quarantine: Quarantine, job: Job, source: Source, made: Squashed) -> None:
     """Open the change: its own branch in the user's repository, and a description for people."""
-    branch = f"rung/{job.run}"
+    branch = branch_of(job.run)
+    if (foreign := await _foreign(quarantine, source, branch)) is not None:
+        raise WorkFailed("foreign_commit", foreign)
     await quarantine.keep(f"refs/rung/{job.run}/integration-{job.request.attempt}", made.commit)
     await quarantine.publish_branch(source, branch, made.commit)
     described = job.request.inputs.get("pull_request.md") or job.started.body
@@ -130,8 +144,11 @@ async def land(repository: Path, started: RunStarted, authorised: MergeAuthorise
         if (wrong := await _mismatch(quarantine, authorised)) is not None:
             return refused(authorised, "mismatch", wrong)
         source = await inspect(started.repository, authorised.branch)
-        if stopped is not None and not await has_landed(source, authorised.commit):
-            return refused(authorised, *stopped)
+        if not await has_landed(source, authorised.commit):
+            if stopped is not None:
+                return refused(authorised, *stopped)
+            if (foreign := await _foreign(quarantine, source, branch_of(authorised.run))) is not None:
+                return refused(authorised, "mismatch", foreign)
         landed = await quarantine.land(source, authorised.commit, authorised.base)
     except GitError as error:
         return refused(authorised, "gone", str(error))
@@ -145,6 +162,19 @@ async def land(repository: Path, started: RunStarted, authorised: MergeAuthorise
         target=authorised.branch,
         method="squash",
     )
+
+
+def branch_of(run: str) -> str:
+    """The branch on which people look at a run's change."""
+    return f"rung/{run}"
+
+
+async def _foreign(quarantine: Quarantine, source: Source, branch: str) -> str | None:
+    """Why a change is not the one that was judged: somebody else put a commit on its branch; `None` when nobody did."""
+    tip = await source.tip_of(branch)
+    if tip is None or await quarantine.has_made(tip):
+        return None
+    return f"the branch {branch} holds {tip[:12]}, which nobody judged; take it off, or merge it yourself"
 
 
 async def _mismatch(quarantine: Quarantine, authorised: MergeAuthorised) -> str | None:

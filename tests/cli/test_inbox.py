@@ -22,6 +22,13 @@ from tests.support.bus import Bus, running_bus
 DAY = 86_400.0
 
 
+@pytest.fixture(autouse=True)
+def _own_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.delenv("RUNG_OPERATOR", raising=False)
+    monkeypatch.delenv("RUNG_PERSON_KEY", raising=False)
+
+
 @pytest.fixture
 async def bus(tmp_path: Path) -> AsyncIterator[Bus]:
     async with running_bus(tmp_path / "data") as bus:
@@ -94,6 +101,12 @@ def test_among_equal_verdicts_of_a_day_a_merge_comes_first_then_what_waits_longe
     assert names(*views) == ["merge", "early", "late"]
 
 
+def test_what_several_persons_must_agree_on_comes_first_within_a_day() -> None:
+    guarded = run("guarded", DAY + 9, checkpoint=checkpoint(Phase.DEPLOY, awaits=2))
+    agreed = run("agreed", DAY + 8, checkpoint=checkpoint(Phase.DEPLOY, awaits=1, agreed=("ann",)))
+    assert names(run("fail", DAY, "fail"), guarded, agreed, run("old", 0)) == ["old", "agreed", "guarded", "fail"]
+
+
 def test_a_run_without_a_checkpoint_is_nobody_s_to_decide() -> None:
     assert names(run("moving", checkpoint=None), run("waits")) == ["waits"]
 
@@ -139,6 +152,11 @@ async def test_programs_get_all_that_is_needed_to_decide(bus: Bus, tell: Tell) -
         "attempt": 2,
         "since": 3.5,
         "expires_at": 99.5,
+        "expires_soon": True,
+        "is_reminded": False,
+        "awaits": 0,
+        "agreed": [],
+        "hindrance": None,
         "outcome": "fail",
         "reasons": ["2 tests failed"],
         "why": "a human decides after every phase",
@@ -193,3 +211,89 @@ async def test_a_state_that_does_not_exist_is_refused_with_a_sentence() -> None:
 def test_without_a_system_the_inbox_says_how_to_start_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["inbox", "--data", str(tmp_path)]) == 4
     assert "start one with: rung up" in capsys.readouterr().err
+
+
+# -- whose inbox --------------------------------------------------------------
+
+OPERATOR = """
+people:
+  Ann: { role: approver, users: [nobody-ann] }
+  bob: { role: approver }
+  vic: { role: viewer }
+"""
+
+
+@pytest.fixture
+def operator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    file = tmp_path / "operator.yaml"
+    file.write_text(OPERATOR)
+    monkeypatch.setenv("RUNG_OPERATOR", str(file))
+    return file
+
+
+@pytest.fixture
+def views() -> tuple[RunView, ...]:
+    agreed = checkpoint(Phase.DEPLOY, awaits=1, agreed=("Ann",))
+    return run("opened", 1.0, opened_by="nobody-ann"), run("agreed", 2.0, checkpoint=agreed), run("free", 3.0)
+
+
+@pytest.mark.usefixtures("operator")
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [("ann", ["free"]), ("bob", ["agreed", "opened", "free"]), ("vic", [])],
+)
+async def test_a_person_is_shown_what_is_theirs_to_decide(
+    name: str, shown: list[str], views: tuple[RunView, ...], bus: Bus, tell: Tell
+) -> None:
+    async with gatekeeper(bus, *views):
+        code, out, err = await tell("--as", name, "--json")
+    assert code == 0
+    assert [entry["run"].partition("-")[0] for entry in json.loads(out)] == shown
+    assert ("rung inbox --all shows all" in err) is (len(shown) < 3)
+
+
+async def test_all_is_shown_on_demand_and_says_why_it_is_not_theirs(
+    views: tuple[RunView, ...], operator: Path, bus: Bus, tell: Tell
+) -> None:
+    async with gatekeeper(bus, *views):
+        _, out, err = await tell("--as", "Ann", "--all")
+    assert err == ""
+    assert "Ann opened or wrote this issue" in out
+    assert "Ann has agreed already" in out
+    assert "quorum      1 to agree still; agreed: Ann" in out
+    assert out.count("rung decide") == len(views[2].checkpoint.answers if views[2].checkpoint else ())
+
+
+async def test_by_default_it_is_the_inbox_of_the_user_or_of_the_own_key(
+    views: tuple[RunView, ...], operator: Path, bus: Bus, tell: Tell, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with gatekeeper(bus, *views):
+        _, out, err = await tell()
+        assert (out, "whom the operator's file does not name" in err) == ("", True)
+        assert await asyncio.to_thread(main, ["person", "key", "me", "--json"]) == 0
+        line = json.loads(capsys.readouterr().out)["line"]
+        operator.write_text(f"{OPERATOR}  {line}\n")
+        assert len(json.loads((await tell("--json"))[1])) == len(views)
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [(OPERATOR, "names nobody 'bobb'; did you mean bob?"), ("peopel: {}", "did you mean people?")],
+)
+def test_whose_inbox_it_is_has_to_be_known(
+    content: str, sentence: str, operator: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    operator.write_text(content)
+    assert main(["inbox", "--as", "bobb"]) == 2
+    assert sentence in capsys.readouterr().err
+
+
+async def test_what_expires_soon_or_was_reminded_of_is_marked(bus: Bus, tell: Tell) -> None:
+    soon = checkpoint(expires_at=1.0, is_reminded=True)
+    late = checkpoint(expires_at=4e9)
+    async with gatekeeper(bus, run("soon", checkpoint=soon), run("late", checkpoint=late)):
+        _, out, _ = await tell()
+        _, told, _ = await tell("--json")
+    expires = [line for line in out.splitlines() if line.startswith("  expires")]
+    assert [line.endswith("UTC; soon; reminded") for line in expires] == [False, True]
+    assert {entry["run"][:4]: entry["expires_soon"] for entry in json.loads(told)} == {"late": False, "soon": True}

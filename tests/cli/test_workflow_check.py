@@ -64,3 +64,27 @@ def test_gate_files_are_read_from_beside_the_workflow(tmp_path: Path) -> None:
     assert any("did you mean all_pass?" in str(problem) for problem in problems)
     gate.unlink()
     assert not checked(file)[0]
+
+
+def test_templates_are_read_from_beside_the_workflow(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = _file(tmp_path / "workflow.yaml", "phases:\n  plan: { template: plan.md }\n")
+    assert [str(problem) for problem in checked(file)[1]] == [
+        f"{file}:2: phases.plan.template: there is no such file; the built-in template is used"
+    ]
+    template = _file(tmp_path / "plan.md", "Plan this:\n${issue_titel}\n")
+    assert main(["workflow", "check", str(file)]) == 1
+    assert capsys.readouterr().out == "plan.md:2: there is no variable ${issue_titel}; the nearest is ${issue_title}.\n"
+    template.write_text("${issue_title}")
+    assert checked(file) == (True, ())
+
+
+def test_a_prompt_of_a_team_is_checked_as_well(tmp_path: Path) -> None:
+    file = _file(tmp_path / "workflow.yaml", "teams:\n  web: { override_dir: teams/web }\n")
+    assert "holds neither" in str(checked(file)[1][0])
+    (tmp_path / "teams/web/prompts").mkdir(parents=True)
+    prompt = _file(tmp_path / "teams/web/prompts/build.md", "${nobody_knows}")
+    is_ok, problems = checked(file)
+    assert not is_ok
+    assert [(problem.file, problem.line) for problem in problems] == [("teams/web/prompts/build.md", 1)]
+    prompt.write_text("plain")
+    assert checked(file) == (True, ())

@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from libs.cli.main import main
+from libs.cli.workflow import BY_LEVEL
 from libs.contracts.words import Level, Phase
 from libs.contracts.workflow import CheckpointPolicy, LoopName, Policy, WatchPolicy, default_policy, policy_digest
 from libs.contracts.workflow.in_force import in_force, spelt
@@ -175,7 +176,12 @@ def test_people_get_as_yaml_what_programs_get_as_json(name: str, capsys: pytest.
     assert main(["workflow", "show", str(PUBLISHED / name)]) == 0
     text = capsys.readouterr().out
     assert text.startswith("type: bug\n")
-    assert yaml.safe_load(text) == shown(PUBLISHED / name, capsys)
+    answer = shown(PUBLISHED / name, capsys)
+    for part in answer["phases"]:
+        part["disposition"] = part["disposition"] or BY_LEVEL
+    for loop in answer["loops"].values():
+        loop["on_exhaust"] = loop["on_exhaust"] or BY_LEVEL
+    assert yaml.safe_load(text) == answer
 
 
 def test_an_empty_file_shows_the_defaults(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -207,6 +213,58 @@ def test_a_refused_file_is_told_as_check_tells_it(
     assert ends[0] == ends[1]
     assert ends[0][0] == 1
     assert "there is no such file" in ends[0][1]
+
+
+# -- teams --------------------------------------------------------------------
+
+TEAM = """\
+gates: { test: { all_pass: true, coverage_min: 70 } }
+teams:
+  web: { override_dir: teams/web, merge_strategy: { prompts: replace } }
+  ops: { override_dir: teams/ops }
+phases: { deploy: { disposition: human } }
+budget: { wall: 1h, attempts: 3, cost: 4, attempt_cost: 2 }
+quorum: [{ paths: ["keys/**"], people: 2 }]
+"""
+
+
+@pytest.fixture
+def of_teams(tmp_path: Path) -> Path:
+    for kind in ("prompts", "gates"):
+        (tmp_path / "teams" / "web" / kind).mkdir(parents=True)
+    (tmp_path / "teams/web/prompts/build.md").write_text("Build ${plan_artifact}.")
+    (tmp_path / "teams/web/gates/test.yml").write_text("trigger: after-test\ncriteria: {coverage_min: 90}\n")
+    made = tmp_path / "workflow.yaml"
+    made.write_text(TEAM)
+    return made
+
+
+def test_a_team_is_shown_with_its_prompts_and_gates(of_teams: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    everybody, web = shown(of_teams, capsys), shown(of_teams, capsys, "--team", "web")
+    assert (everybody["team"], web["team"]) == (None, "web")
+    assert of_phase(everybody, Phase.BUILD)["template"] is None
+    assert of_phase(web, Phase.BUILD)["template"] == "teams/web/prompts/build.md"
+    assert [one["limit"] for one in of_phase(web, Phase.TEST)["gate"]] == [True, 70, 90]
+    assert everybody["digest"] != web["digest"]
+
+
+def test_a_team_that_is_not_named_or_has_no_files_is_wrong_usage(
+    of_teams: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["workflow", "show", str(of_teams), "--team", "wbe"]) == 2
+    assert "names no team wbe; known are web, ops" in capsys.readouterr().err
+    assert main(["workflow", "show", str(of_teams), "--team", "ops"]) == 2
+    assert "teams/ops holds neither" in capsys.readouterr().err
+
+
+def test_dispositions_budget_and_quorum_are_told(of_teams: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    answer = shown(of_teams, capsys)
+    assert of_phase(answer, Phase.DEPLOY)["disposition"] == "human"
+    assert of_phase(answer, Phase.TEST)["disposition"] is None
+    assert answer["budget"] == {"wall": "1h", "attempts": 3, "cost": 4.0, "attempt_cost": 2.0}
+    assert answer["quorum"] == [{"paths": ["keys/**"], "people": 2}]
+    assert main(["workflow", "show", str(of_teams)]) == 0
+    assert "on_exhaust: as the level says" in capsys.readouterr().out
 
 
 def test_a_file_that_is_not_there_is_wrong_usage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

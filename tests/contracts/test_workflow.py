@@ -39,7 +39,9 @@ from libs.contracts.workflow import (
     OnExhaust,
     OnFail,
     OnRegression,
+    PhaseRule,
     Policy,
+    QuorumPolicy,
     ReportPolicy,
     RetryStrategy,
     RoutePolicy,
@@ -52,7 +54,10 @@ from libs.contracts.workflow import (
     default_policy,
     policy_digest,
 )
+from libs.contracts.workflow.advice import LEVEL_RULES, allows
 from libs.contracts.workflow.reading import KEYS, read_workflow
+from libs.contracts.workflow.sections import PHASE_RULES
+from services.gatekeeper.dispositions import PROFILES, rule_of
 
 PUBLISHED = Path(__file__).parents[1] / "data" / "workflows"
 FILES = sorted(path.relative_to(PUBLISHED).as_posix() for path in PUBLISHED.rglob("*.yaml"))
@@ -103,7 +108,10 @@ def test_the_default_asks_every_phase_for_proof() -> None:
         Phase.DOCUMENT: {"has_changelog_entry": True},
         Phase.DEPLOY: {"no_merge_conflicts": True, "all_pass": True, "max_files_changed": 50},
     }
-    assert policy.protected == ("workflow.yaml", "gates/**", "prompts/**", ".github/**", ".gitlab-ci.yml")
+    assert policy.protected == (
+        *("workflow.yaml", "gates/**", "prompts/**"),
+        *(".github/**", ".gitlab-ci.yml"),
+    )
 
 
 def test_review_runs_by_default_for_every_type_of_issue_and_a_hotfix_is_retried_once() -> None:
@@ -188,6 +196,7 @@ def test_the_canonical_file_says_every_key() -> None:
                     override_dir="teams/frontend", merge_strategy={"prompts": "replace", "gates": "additive"}
                 )
             },
+            "protected": (*PROTECTED, "teams/frontend/prompts/**", "teams/frontend/gates/**"),
         }
     )
     policy = published("canonical.yaml")
@@ -323,7 +332,10 @@ caps:
   - { paths: ["payments/**", "auth/**"], max: autonomous }
   - { labels: risky, class: [feature], max: supervised }
 readiness: { ase: { successful_runs_min: 200, gate_accuracy_min: 99%, override_rate_max: 0.01 } }
-budget: { wall: 1h30m, attempts: 4, cost: $12.50 }
+budget: { wall: 1h30m, attempts: 4, cost: $12.50, attempt_cost: 2 }
+quorum:
+  - { paths: ["payments/**"], people: 2 }
+  - { paths: keys/*, people: 3 }
 on_regression: alert
 watch: { duration: 30m, min_points: 20 }
 metrics: { errors: { query: "sum(errors)", higher_is: worse, window: 60 } }
@@ -347,7 +359,11 @@ def test_own_keys_have_their_values() -> None:
         CapPolicy(paths=("payments/**", "auth/**"), max=Level.AUTONOMOUS),
         CapPolicy(labels=("risky",), classes=("feature",), max=Level.SUPERVISED),
     )
-    assert policy.budget == BudgetPolicy(wall_s=5_400.0, attempts=4, cost_usd=12.5)
+    assert policy.budget == BudgetPolicy(wall_s=5_400.0, attempts=4, cost_usd=12.5, attempt_cost_usd=2.0)
+    assert policy.quorum == (
+        QuorumPolicy(paths=("payments/**",), people=2),
+        QuorumPolicy(paths=("keys/*",), people=3),
+    )
     assert policy.on_regression is OnRegression.ALERT
     assert policy.watch == WatchPolicy(duration_s=1_800.0, min_points=20)
     assert policy.metrics == {"errors": {"query": "sum(errors)", "higher_is": "worse", "window": 60}}
@@ -431,7 +447,7 @@ def test_a_list_holds_gates_and_files_of_gates() -> None:
         "gates: [gates/cov.yaml, {gate: pr, trigger: after-deploy, max_retries: 2, criteria: {max_files_changed: 5}}]"
     )
     files = {"gates/cov.yaml": "trigger: after-test\ncriteria: {all_pass: true, coverage_min: 75}\n"}
-    policy, found = read_workflow(text, gate_texts=files)
+    policy, found = read_workflow(text, texts=files)
     assert found == ()
     assert policy.gate_files == (GateReference(path="gates/cov.yaml"),)
     assert asked(policy.gates[Phase.TEST]) == {"all_pass": True, "coverage_min": 75}
@@ -440,22 +456,22 @@ def test_a_list_holds_gates_and_files_of_gates() -> None:
 
 
 def test_a_file_named_under_a_phase_judges_that_phase() -> None:
-    policy, found = read_workflow("gates: {test: g.yml}", gate_texts={"g.yml": "criteria: {all_pass: true}"})
+    policy, found = read_workflow("gates: {test: g.yml}", texts={"g.yml": "criteria: {all_pass: true}"})
     assert (asked(policy.gates[Phase.TEST]), found) == ({"all_pass": True}, ())
-    assert refusals(
-        "gates: {test: g.yml}", gate_texts={"g.yml": "\ntrigger: after-build\ncriteria: {all_pass: true}"}
-    ) == ["g.yml:2: trigger: says after-build, but stands under test"]
+    assert refusals("gates: {test: g.yml}", texts={"g.yml": "\ntrigger: after-build\ncriteria: {all_pass: true}"}) == [
+        "g.yml:2: trigger: says after-build, but stands under test"
+    ]
 
 
 def test_a_problem_in_a_file_of_gates_names_that_file() -> None:
     files = {"g.yaml": "trigger: after-test\ncriteria:\n  coverage_mim: 3\n"}
-    assert refusals("gates: [g.yaml]", gate_texts=files) == [
+    assert refusals("gates: [g.yaml]", texts=files) == [
         "g.yaml:3: criteria.coverage_mim: unknown criterion; did you mean coverage_min?"
     ]
-    assert refusals("gates: [g.yaml]", gate_texts={}) == [
+    assert refusals("gates: [g.yaml]", texts={}) == [
         "workflow.yaml:1: gates[0]: there is no such file, so it would judge nothing"
     ]
-    assert refusals("gates: [g.yaml]", gate_texts={"g.yaml": ""}) == [
+    assert refusals("gates: [g.yaml]", texts={"g.yaml": ""}) == [
         "g.yaml:1: is empty, so it would judge nothing; write a gate with criteria"
     ]
 
@@ -491,6 +507,7 @@ def test_another_spelling_is_the_same_criterion() -> None:
 
 # What is refused, in whose words
 
+RULES = "human, checkpoint, continue, required or optional"
 REFUSED = [
     ("autonomie: ase", ":1: autonomie: unknown key; did you mean autonomy?"),
     (
@@ -596,6 +613,32 @@ REFUSED = [
         ":1: checkpoints.after_plan.on_timeout: must be escalate or abort, not 'approve'",
     ),
     ("budget: {wall: 1:30}", ":1: budget.wall: must be a duration such as 30s, 5m or 24h, not 1:30"),
+    ("budget: {cost: 2, attempt_cost: 3}", ":1: budget.attempt_cost: must not exceed cost (2), not 3"),
+    ("quorum: [{paths: a}]", ":1: quorum[0]: says no people; such as { paths: [payments/**], people: 2 }"),
+    ("quorum: [{paths: [], people: 2}]", ":1: quorum[0]: names no path, so it would hold for no change"),
+    (
+        "quorum: [{paths: [a], people: 1}]",
+        ":1: quorum[0].people: must be a whole number from 2 to 20, not 1",
+    ),
+    ("quorum: [{paths: [a], poeple: 2, people: 2}]", ":1: quorum[0].poeple: unknown key; did you mean people?"),
+    ("quorum: {paths: [a], people: 2}", ":1: quorum: must be a list, not a map"),
+    (
+        "phases: {test: {disposition: humam}}",
+        ":1: phases.test.disposition: " + f"must be {RULES}, not 'humam'; did you mean human?",
+    ),
+    (
+        "phases: {deploy: {disposition: required}}",
+        ":1: phases.deploy.disposition: must be human or checkpoint, not 'required'",
+    ),
+    (
+        "phases: {monitor: {disposition: human}}",
+        ":1: phases.monitor.disposition: decides nothing: monitor never blocks a run",
+    ),
+    ("teams: {web: {prompts: {}}}", ":1: teams.web.prompts: unknown key; known here: override_dir, merge_strategy"),
+    (
+        "teams: {web: {override_dir: ../web}}",
+        ":1: teams.web.override_dir: must be a path inside the repository, not '../web'",
+    ),
     ("budget: {attempts: 0}", ":1: budget.attempts: must be a whole number, 1 or more, not 0"),
     (
         "auto_merge: {enabled: true}\ndeploy: {auto_merge: false}",
@@ -692,6 +735,10 @@ def test_every_error_of_a_file_is_found_in_one_reading() -> None:
 SAFE_ASE = (
     "autonomy: ase\nauto_merge: {enabled: true}\nmonitor: {anomaly_detection: true, rollback_on: [latency_increase]}\n"
 )
+LESS = " leaves the machine less"
+KINDS = ("feature", "bug", "patch", "hotfix")
+NO_DOCUMENT = f"routing: {{{', '.join(f'{kind}: {{phases: [build, test, review, deploy]}}' for kind in KINDS)}}}\n"
+NO_REVIEW = NO_DOCUMENT.replace(" review,", "")
 UNANSWERED = "nothing that is collected answers it, so it finds no data and a human has to look"
 WARNED = [
     (
@@ -739,6 +786,76 @@ WARNED = [
         ":4: checkpoints: ase waits for nobody: they count only while a lower level is in force",
     ),
     (
+        "autonomy: autonomous\ncheckpoints: {after_plan: {}}",
+        ":2: checkpoints: autonomous waits only before the merge: they count only while supervised is in force",
+    ),
+    (
+        SAFE_ASE + "phases: {deploy: {disposition: checkpoint}}",
+        ":2: auto_merge: has no effect: phases.deploy.disposition is checkpoint, so a human merges",
+    ),
+    (
+        "checkpoints: {after_monitor: {timeout: 1h}}",
+        ":1: checkpoints.after_monitor: has no effect: monitor begins after the merge and never blocks a run",
+    ),
+    (
+        "gates: {review: {severity: warning, max_blockers: 0}}",
+        ":1: gates.review: only warns or runs dry, so it stops nothing",
+    ),
+    (
+        "gates: {review: {max_blockers: {limit: 0, dry_run: true}}}",
+        ":1: gates.review: only warns or runs dry, so it stops nothing",
+    ),
+    (
+        "routing: {docs: {phases: [plan, document, deploy]}}",
+        ":1: routing.docs: goes without build, so there is no change for document to judge",
+    ),
+    ("routing: {look: {phases: [plan]}}", ":1: routing.look: goes without deploy, so nothing is merged"),
+    (
+        "checkpoints: {after_intent: {timeout: 1h}}",
+        ":1: checkpoints.after_intent: is never reached: intent comes before plan only where phases.intent is said",
+    ),
+    (
+        NO_DOCUMENT + "gates: {document: {has_changelog_entry: true}}",
+        ":2: gates.document: no route goes through document; only an issue of a type without a route does",
+    ),
+    (
+        "routing: {docs: {phases: [build, deploy], loops: {review_patch: {max: 2}}}}",
+        ":1: routing.docs.loops.review_patch: is never entered: this route goes without review",
+    ),
+    (
+        "loops: {review_patch: {trigger: test_failure}}",
+        ":1: loops.review_patch: is never entered: test_retry has the same trigger, test_failure",
+    ),
+    (
+        NO_REVIEW + "loops: {full_rebuild: {max: 2}}",
+        ":2: loops.full_rebuild: is never entered: no route goes through review",
+    ),
+    (
+        "autonomy: supervised\nphases: {test: {disposition: optional}}",
+        ":2: phases.test.disposition: has no effect at supervised: the level's own rule, checkpoint," + LESS,
+    ),
+    (
+        "phases: {deploy: {disposition: checkpoint}}",
+        ":1: phases.deploy.disposition: has no effect at assisted: the level's own rule, human," + LESS,
+    ),
+    (
+        "autonomy: ase\nloops: {test_retry: {on_exhaust: warn}}\n" + SAFE_ASE.partition("\n")[2],
+        ":2: loops.test_retry.on_exhaust: warn changes nothing at ase, which does not go on after a failed test",
+    ),
+    (
+        "phases: {build: {tools: [read, execute]}}",
+        ":1: phases.build.tools: without write the agent can change nothing, so no build ever passes",
+    ),
+    (
+        "budget: {cost: 5}",
+        ":1: budget.cost: without attempt_cost, an agent that reports no cost is taken to have spent all that was left",
+    ),
+    ("teams: {web: {}}", ":1: teams.web: names no override_dir, so it says nothing otherwise"),
+    (
+        "teams: {web: {override_dir: teams/web}}",
+        ":1: teams.web.override_dir: its files were not read, so they say nothing",
+    ),
+    (
         SAFE_ASE + "on_regression: alert",
         ":4: on_regression: alert at ase: a change that does harm stays until a human acts",
     ),
@@ -777,6 +894,42 @@ def test_ase_without_a_net_is_told_what_is_missing() -> None:
 
 def test_a_signal_declared_under_metrics_may_roll_back() -> None:
     assert warnings("metrics: [{name: queue_depth}]\nmonitor: {rollback_on: [queue_depth]}") == []
+
+
+SILENT = (
+    "autonomy: autonomous\ncheckpoints: {after_deploy: {timeout: 1h}}",
+    "autonomy: supervised\ncheckpoints: {after_build: {timeout: 1h}}",
+    "autonomy: supervised\nphases: {build: {disposition: checkpoint}, test: {disposition: checkpoint}}",
+    "autonomy: autonomous\nphases: {test: {disposition: required}, deploy: {disposition: human}}",
+    "autonomy: autonomous\nphases: {build: {disposition: continue}, deploy: {disposition: checkpoint}}",
+    "autonomy: autonomous\nloops: {test_retry: {on_exhaust: warn}}",
+    "phases: {intent: {}}\ncheckpoints: {after_intent: {timeout: 1h}}",
+    "budget: {cost: 5, attempt_cost: 5}",
+)
+
+
+@pytest.mark.parametrize("text", SILENT)
+def test_what_takes_effect_gets_no_warning(text: str) -> None:
+    assert warnings(text) == []
+
+
+@pytest.mark.parametrize("text", ["gates: {monitor: {all_pass: true}}", "phases: {monitor: {gates: {all_pass: true}}}"])
+def test_a_gate_after_monitor_is_told_to_judge_nothing(text: str) -> None:
+    assert any("monitor begins after the merge and never blocks a run" in said for said in warnings(text))
+
+
+@pytest.mark.parametrize("level", list(Level))
+@pytest.mark.parametrize("phase", list(LEVEL_RULES))
+def test_a_disposition_is_taken_to_act_exactly_where_the_gatekeeper_lets_it_act(level: Level, phase: Phase) -> None:
+    own = PROFILES[phase][level]
+    for rule in PHASE_RULES.get(phase, tuple(PhaseRule)):
+        is_own = rule is LEVEL_RULES[phase][level]
+        assert allows(level, phase, rule) == (is_own or rule_of(level, phase, rule) != own)
+
+
+def test_a_loop_that_says_nothing_of_its_end_leaves_it_to_the_level() -> None:
+    loops = policy_of("loops: {test_retry: {max: 2}, review_patch: {on_exhaust: abort}}").loops
+    assert [loops[name].on_exhaust for name in LoopName] == [None, OnExhaust.ABORT, None]
 
 
 # Whatever is written

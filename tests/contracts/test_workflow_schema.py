@@ -114,6 +114,8 @@ ACCEPTED: Final = (
     "routing: {docs: {phases: [plan, build, deploy], loops: {test_retry: {max: 1}}}}\ncheckpoints: none",
     "phases: {intent: {tools: read}, plan: {gates: {answers_issue: true}}}\nauto_merge: true\nautonomy: ase",
     "waivers: [{fingerprint: f, reason: r, author: a, expires: '2030-12-31'}]\non_regression: hotfix",
+    "phases: {test: {disposition: required}, deploy: {disposition: human}, monitor: {tools: read}}",
+    "quorum: [{paths: [a/**], people: 2}, {paths: b, people: 20}]\nbudget: {cost: 5, attempt_cost: $1.50}",
     "teams: {web: {override_dir: teams/web, merge_strategy: {gates: replace}}}\nescalation: {notify: mail}",
 )
 
@@ -150,6 +152,14 @@ REFUSED: Final = (
     "protected: [/etc]",
     "deploy: {automerge: true}",
     "waivers: [{fingerprint: f}]",
+    "phases: {plan: {disposition: always}}",
+    "phases: {deploy: {disposition: optional}}",
+    "phases: {monitor: {disposition: human}}",
+    "quorum: [{paths: [], people: 2}]",
+    "quorum: [{paths: a, people: 1}]",
+    "quorum: [{people: 2}]",
+    "budget: {attempt_cost: much}",
+    "teams: {web: {prompts: {plan: x.md}}}",
 )
 
 
@@ -179,6 +189,8 @@ CLOSED: Final = (
     "phases.plan",
     "phases.plan.tools",
     "phases.plan.deny_reasons",
+    "phases.deploy",
+    "phases.monitor",
     "gates",
     "loops",
     "loops.test_retry",
@@ -190,6 +202,7 @@ CLOSED: Final = (
     "monitor",
     "routing.bug",
     "routing.bug.loops",
+    "teams.web",
     "teams.web",
     "teams.web.merge_strategy",
     "commands",
@@ -249,6 +262,8 @@ WORDS: Final = (
     "gates.test.retry_strategy",
     "teams.web.merge_strategy.gates",
     "phases.plan.tools",
+    "phases.plan.disposition",
+    "phases.deploy.disposition",
     "routing.bug.phases",
 )
 

@@ -119,3 +119,16 @@ def test_the_message_is_conventional_and_names_run_and_issue() -> None:
     assert subject.startswith("feat: word word")
     assert len(subject) <= 72
     assert body.startswith("word " * 39)
+
+
+async def test_a_commit_that_somebody_put_on_the_change_s_branch_was_judged_by_nobody(ready: Ready) -> None:
+    before = head(ready.path)
+    git(ready.path, "checkout", "--quiet", "-b", f"rung/{RUN}")
+    commit(ready.path, "amended by hand", {"amended.txt": "x\n"})
+    git(ready.path, "checkout", "--quiet", "main")
+    refused = await ready.land()
+    assert isinstance(refused, ChangeRefused)
+    assert (refused.code, head(ready.path)) == ("mismatch", before)
+    assert "nobody judged" in refused.message
+    git(ready.path, "branch", "--quiet", "-D", f"rung/{RUN}")
+    assert isinstance(await ready.land(), ChangeMerged)

@@ -16,8 +16,10 @@ from libs.contracts.requests import DecisionRequest
 from libs.contracts.wire import Recorded
 from services.gatekeeper.decider import decide
 from services.gatekeeper.decisions import consider
-from services.gatekeeper.run import Run, fold
+from services.gatekeeper.evolution import fold
+from services.gatekeeper.run import Run
 from services.gatekeeper.timers import due, open_timers
+from services.gatekeeper.transitions import event_of
 
 ROUNDS_MAX = 10
 T0 = 1_000.0
@@ -40,6 +42,9 @@ class Given:
     """A log that tells of one run, and questions to the decider about it."""
 
     facts: tuple[Fact, ...]
+
+    def __repr__(self) -> str:
+        return f"given({', '.join(event_of(fact) for fact in self.facts)})"
 
     @cached_property
     def recorded(self) -> tuple[Recorded, ...]:

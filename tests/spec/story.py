@@ -139,9 +139,15 @@ def completed(phase: Phase, attempt: int = 1, evidence: Evidence | None = None, 
     )
 
 
-def errored(phase: Phase, attempt: int = 1) -> PhaseErrored:
+def errored(phase: Phase, attempt: int = 1, *, is_retryable: bool = False) -> PhaseErrored:
     return PhaseErrored(
-        run=RUN, phase=phase, attempt=attempt, worker="host:1", code="sandbox", message="the sandbox did not start"
+        run=RUN,
+        phase=phase,
+        attempt=attempt,
+        worker="host:1",
+        code="sandbox",
+        message="the sandbox did not start",
+        is_retryable=is_retryable,
     )
 
 

@@ -3,16 +3,19 @@
 from collections.abc import Callable
 from typing import Any
 
+import nkeys
 import pytest
 
-from libs.contracts.evidence import Evidence
+from libs.contracts.evidence import ChangedFile, DiffEvidence, Evidence
 from libs.contracts.facts import DecisionRecorded, DecisionRefused, RunFinished
 from libs.contracts.people import People, Person, Role
 from libs.contracts.requests import DecisionRequest
+from libs.contracts.signing import sign
 from libs.contracts.words import DecisionKind, Level, Phase, RunOutcome
-from libs.contracts.workflow import policy_digest
+from libs.contracts.workflow import QuorumPolicy, policy_digest
 from services.gatekeeper.decisions import consider
-from services.gatekeeper.run import fold
+from services.gatekeeper.evolution import fold
+from services.gatekeeper.quorum import quorum
 from services.gatekeeper.transitions import Stage
 from tests.spec.decider import Given, given, record
 from tests.spec.story import (
@@ -35,6 +38,7 @@ from tests.spec.story import (
     started,
     watch_started,
 )
+from tests.spec.story import refused as merge_refused
 
 ENDING = RunFinished(run=RUN, outcome=RunOutcome.CANCELLED, reason="x")
 
@@ -210,7 +214,7 @@ def test_a_human_can_take_up_an_aborted_run(kind: DecisionKind) -> None:
     aborted = log.then(completed(Phase.PLAN)).settled()
     aborted = aborted.then(decided(DecisionKind.REJECT, Phase.PLAN))
     assert refusal(aborted.settled(), asks(kind, "late")).code == "run_ended"
-    expired = supervised_plan().timer("checkpoint-plan-1-0").settled().timer("checkpoint-plan-1-1").settled()
+    expired = supervised_plan().timer("checkpoint-plan-1-1").settled().timer("checkpoint-plan-1-2").settled()
     assert recorded(expired, asks(kind))[1] is Stage.HEALING
 
 
@@ -291,3 +295,181 @@ def test_where_separation_is_relaxed_one_decides_on_one_s_own_issue() -> None:
     relaxed = PEOPLE.model_copy(update={"separation": "relaxed"})
     (owed,) = consider(log.run, asks(DecisionKind.APPROVE, os_user="aw"), relaxed)
     assert isinstance(owed.fact, DecisionRecorded)
+
+
+# -- who it is ----------------------------------------------------------------
+
+SEED = nkeys.encode_seed(bytes(range(32)), nkeys.PREFIX_BYTE_USER).decode()
+KEY = nkeys.from_seed(SEED.encode()).public_key.decode()
+STRANGE_SEED = nkeys.encode_seed(bytes(range(1, 33)), nkeys.PREFIX_BYTE_USER).decode()
+KEYED = People(people={"dan": Person(role=Role.APPROVER, key=KEY), "eve": Person(role=Role.APPROVER)})
+
+
+def answered(log: Given, request: DecisionRequest, people: People) -> DecisionRecorded | DecisionRefused:
+    (owed,) = consider(log.run, request, people)
+    assert isinstance(owed.fact, DecisionRecorded | DecisionRefused)
+    return owed.fact
+
+
+@pytest.mark.parametrize("os_user", ["dan", "eve", "nobody"])
+def test_who_has_a_key_is_known_by_it_whatever_user_they_are(os_user: str) -> None:
+    said = answered(waiting(), sign(asks(DecisionKind.APPROVE, os_user=os_user, by="x"), SEED), KEYED)
+    assert isinstance(said, DecisionRecorded)
+    assert (said.by, said.is_signed) == ("dan", True)
+
+
+def test_who_has_a_key_does_not_decide_without_it() -> None:
+    said = answered(waiting(), asks(DecisionKind.APPROVE, os_user="dan"), KEYED)
+    assert isinstance(said, DecisionRefused)
+    assert (said.by, said.code) == ("dan", "unsigned")
+    assert "RUNG_PERSON_KEY" in said.message
+
+
+def test_who_has_no_key_decides_as_a_user_and_unsigned() -> None:
+    said = answered(waiting(), asks(DecisionKind.APPROVE, os_user="eve"), KEYED)
+    assert isinstance(said, DecisionRecorded)
+    assert (said.by, said.is_signed) == ("eve", False)
+
+
+@pytest.mark.parametrize("people", [People(), KEYED], ids=["nobody in the file", "people"])
+def test_a_signature_that_does_not_fit_is_refused(people: People) -> None:
+    bent = sign(asks(DecisionKind.APPROVE, os_user="eve"), SEED).model_copy(update={"kind": DecisionKind.REJECT})
+    assert getattr(answered(waiting(), bent, people), "code", "") == "bad_signature"
+
+
+def test_a_key_that_nobody_in_the_file_has_is_refused_by_name() -> None:
+    said = answered(waiting(), sign(asks(DecisionKind.APPROVE, os_user="eve"), STRANGE_SEED), KEYED)
+    assert isinstance(said, DecisionRefused)
+    assert said.code == "bad_signature"
+    assert "names nobody with the key U" in said.message
+
+
+def test_where_the_file_names_nobody_a_signature_makes_nobody_known() -> None:
+    said = answered(waiting(), sign(asks(DecisionKind.APPROVE), SEED), People())
+    assert isinstance(said, DecisionRecorded)
+    assert (said.by, said.is_signed) == ("ann", False)
+
+
+@pytest.mark.parametrize("by", ["cat", "CAT", "somebody else"])
+def test_a_person_is_recorded_by_the_name_in_the_file_however_they_say_it(by: str) -> None:
+    said = answered(waiting(), asks(DecisionKind.APPROVE, os_user="cat", by=by), PEOPLE)
+    assert isinstance(said, DecisionRecorded)
+    assert said.by == "cat"
+
+
+def test_an_author_who_is_called_in_another_case_does_not_decide_on_their_own_work() -> None:
+    log = given(adopted(), started(author="Ann")).settled().then(completed(Phase.PLAN)).settled()
+    assert getattr(answered(log, asks(DecisionKind.APPROVE, os_user="aw"), PEOPLE), "code", "") == "own_work"
+
+
+def test_who_decides_a_second_time_is_told_of_the_first() -> None:
+    after = waiting(Phase.PLAN).requests(asks(DecisionKind.APPROVE)).after
+    said = refusal(after, asks(DecisionKind.REJECT, "d2"))
+    assert said.code == "nothing_waits"
+    assert said.message.startswith("ann has decided here already (approve); the run does not wait")
+    other = refusal(after, asks(DecisionKind.REJECT, "d3", by="bob", os_user="bob"))
+    assert other.message.startswith("the run does not wait")
+
+
+# -- quorum -------------------------------------------------------------------
+
+GUARDED = POLICY.model_copy(update={"quorum": (QuorumPolicy(paths=("shop.py",), people=2),)})
+
+
+def at_merge(policy: Any = GUARDED, evidence: Evidence | None = None) -> Given:
+    """A run of this policy that waits for the merge, every earlier phase approved."""
+    log = given(adopted(policy), started(policy=policy)).settled()
+    for phase in ROUTE[:-1]:
+        log = log.then(completed(phase)).settled().requests(asks(DecisionKind.APPROVE, f"d-{phase}")).after.settled()
+    log = log.then(completed(Phase.DEPLOY, evidence=evidence)).settled()
+    assert log.run.stage is Stage.WAITING
+    return log
+
+
+def agree(log: Given, user: str, decision: str, kind: DecisionKind = DecisionKind.APPROVE, **more: Any) -> Given:
+    return log.requests(asks(kind, decision, by=user, os_user=user, **more)).after
+
+
+def test_a_guarded_change_merges_when_two_different_persons_agree() -> None:
+    first, stage = recorded(at_merge(), asks(DecisionKind.APPROVE, by="ann", os_user="ann"))
+    assert (first.awaits, stage) == (1, Stage.WAITING)
+    once = agree(at_merge(), "ann", "d1")
+    second, stage = recorded(once, asks(DecisionKind.APPROVE, "d2", by="bob", os_user="bob"))
+    assert (second.awaits, stage) == (0, Stage.APPROVED)
+
+
+def test_the_same_person_agrees_once() -> None:
+    once = agree(at_merge(), "ann", "d1")
+    said = refusal(once, asks(DecisionKind.APPROVE, "d2", by="ann"))
+    assert (said.code, said.message) == ("agreed_already", "ann has agreed already; 1 more person has to agree")
+    renamed = refusal(once, asks(DecisionKind.APPROVE, "d3", by="another name", os_user="ann"))
+    assert renamed.code == "agreed_already"
+
+
+def test_two_users_of_one_person_are_one_person() -> None:
+    people = PEOPLE.model_copy(update={"separation": "relaxed"})
+    log = at_merge()
+    first = answered(log, asks(DecisionKind.APPROVE, "d1", os_user="ann"), people)
+    again = answered(log.then(first), asks(DecisionKind.APPROVE, "d2", os_user="aw"), people)
+    assert getattr(again, "code", "") == "agreed_already"
+    other = answered(log.then(first), asks(DecisionKind.APPROVE, "d3", os_user="cat"), people)
+    assert isinstance(other, DecisionRecorded)
+    assert other.awaits == 0
+
+
+def test_a_program_is_no_person_of_a_quorum() -> None:
+    said = refusal(at_merge(), asks(DecisionKind.APPROVE, automatic=True))
+    assert said.code == "needs_people"
+    assert "2 people have to agree" in said.message
+
+
+def test_agreeing_to_an_earlier_attempt_counts_for_nothing_later() -> None:
+    again = agree(at_merge(), "ann", "d1").requests(asks(DecisionKind.RETRY, "d2")).after.settled()
+    assert (again.run.phase, again.run.attempt) != (Phase.DEPLOY, 1)
+    moved = again
+    while moved.run.phase is not Phase.DEPLOY:
+        moved = moved.then(completed(moved.run.phase, moved.run.attempt)).settled()
+        if moved.run.stage is Stage.WAITING and moved.run.phase is not Phase.DEPLOY:
+            moved = agree(moved, "ann", f"e-{moved.run.phase}").settled()
+    moved = moved.then(completed(Phase.DEPLOY, moved.run.attempt)).settled()
+    assert moved.run.attempt == 2
+    assert recorded(moved, asks(DecisionKind.APPROVE, "d3", by="bob", os_user="bob"))[0].awaits == 1
+
+
+def test_a_change_of_other_paths_needs_one_person() -> None:
+    other = DiffEvidence(files=(ChangedFile(path="docs.md", status="M", lines_added=1),))
+    log = at_merge(evidence=GOOD[Phase.DEPLOY].model_copy(update={"diff": other}))
+    assert recorded(log, asks(DecisionKind.APPROVE))[0].awaits == 0
+    assert recorded(at_merge(POLICY), asks(DecisionKind.APPROVE))[0].awaits == 0
+
+
+def test_the_last_change_that_was_seen_counts_where_the_attempt_shows_none() -> None:
+    log = at_merge(evidence=GOOD[Phase.DEPLOY].model_copy(update={"diff": None}))
+    assert recorded(log, asks(DecisionKind.APPROVE))[0].awaits == 1
+
+
+def test_the_largest_of_the_quorums_that_apply_is_asked_for() -> None:
+    rules = (*GUARDED.quorum, QuorumPolicy(paths=("*.py",), people=3), QuorumPolicy(paths=("pay/**",), people=4))
+    log = agree(at_merge(POLICY.model_copy(update={"quorum": rules})), "ann", "d1")
+    asked = quorum(log.run)
+    assert asked is not None
+    assert (asked.people, asked.awaits, asked.agreed) == (3, 2, ("ann",))
+
+
+@pytest.mark.parametrize("kind", [DecisionKind.REJECT, DecisionKind.RETRY, DecisionKind.CANCEL, DecisionKind.HOLD])
+def test_one_person_is_enough_for_anything_but_the_merge(kind: DecisionKind) -> None:
+    assert recorded(agree(at_merge(), "ann", "d1"), asks(kind, "d2"))[0].awaits == 0
+
+
+def test_a_quorum_is_about_the_merge_alone() -> None:
+    log = given(adopted(GUARDED), started(policy=GUARDED)).settled().then(completed(Phase.PLAN)).settled()
+    assert quorum(log.run) is None
+    assert recorded(log, asks(DecisionKind.APPROVE))[0].awaits == 0
+
+
+def test_after_a_refused_merge_one_of_those_who_agreed_says_it_again() -> None:
+    log = agree(agree(at_merge(), "ann", "d1"), "bob", "d2").settled()
+    assert log.run.stage is Stage.AUTHORISED
+    back = log.then(merge_refused()).settled()
+    assert back.run.stage is Stage.WAITING
+    assert recorded(back, asks(DecisionKind.APPROVE, "d3", by="ann"))[0].awaits == 0

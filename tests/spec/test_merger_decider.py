@@ -2,13 +2,13 @@
 
 import pytest
 
-from libs.contracts.facts import Fact, FreezeLifted, FreezeSet, MergeAuthorised, RunFinished
+from libs.contracts.facts import Fact, FreezeLifted, FreezeSet, LevelLowered, MergeAuthorised, RunFinished
 from libs.contracts.history import History, Unread
 from libs.contracts.wire import Unreadable
 from libs.contracts.words import DecisionKind, Level, Phase, RunOutcome
 from services.merger.decider import owed_landing, stop
 from tests.spec.decider import record
-from tests.spec.story import BASE, INTEGRATION, RUN, TREE, WORKFLOW, decided, merged, refused, started
+from tests.spec.story import BASE, INTEGRATION, RUN, TREE, WORKFLOW, decided, granted, merged, refused, started
 
 AUTHORISED = MergeAuthorised(
     run=RUN,
@@ -18,6 +18,7 @@ AUTHORISED = MergeAuthorised(
     tree=TREE,
     branch="main",
     by="ann",
+    decision="d1",
     level_in_force=Level.ASSISTED,
     ladder_sequence=0,
 )
@@ -50,6 +51,29 @@ def test_without_an_authorisation_nothing_lands() -> None:
 
 def test_a_new_authorisation_after_a_refusal_is_owed_a_landing_again() -> None:
     assert owed_landing(history(started(), AUTHORISED, refused("dirty"), AUTHORISED)) is not None
+
+
+BY_LEVEL = AUTHORISED.model_copy(update={"decision": None, "by": "level ase", "level_in_force": Level.ASE})
+LOWERED = LevelLowered(workflow=WORKFLOW, level=Level.AUTONOMOUS, by="machine", reason="drift")
+
+
+@pytest.mark.parametrize(
+    ("authorised", "configured", "ladder", "code"),
+    [
+        (BY_LEVEL, Level.ASE, granted(Level.ASE), None),
+        (BY_LEVEL, Level.ASE, (*granted(Level.ASE), LOWERED), "lowered"),
+        (BY_LEVEL, Level.ASE, (), "lowered"),
+        (BY_LEVEL, Level.AUTONOMOUS, granted(Level.ASE), "lowered"),
+        (AUTHORISED, Level.ASE, (*granted(Level.ASE), LOWERED), None),
+    ],
+)
+def test_a_merge_on_the_level_s_authority_stops_when_the_level_is_lost_and_a_human_s_does_not(
+    authorised: MergeAuthorised, configured: Level, ladder: tuple[Fact, ...], code: str | None
+) -> None:
+    owed = owed_landing(history(started(level=configured), authorised))
+    assert owed is not None
+    stopped = stop(owed, history(*ladder))
+    assert (stopped.code if stopped else None) == code
 
 
 def test_a_run_with_a_fact_that_cannot_be_read_is_not_landed() -> None:

@@ -21,7 +21,8 @@ from libs.contracts.facts import (
 from libs.contracts.ladder import fold as fold_ladder
 from libs.contracts.words import DecisionKind, Disposition, Level, Outcome, Phase
 from libs.contracts.workflow import RoutePolicy
-from services.gatekeeper.run import Run, evolve, fold
+from services.gatekeeper.evolution import evolve, fold
+from services.gatekeeper.run import Run
 from services.gatekeeper.timers import open_timers
 from services.gatekeeper.transitions import Stage
 from services.gatekeeper.views import view
@@ -271,7 +272,7 @@ def _woken(log: Given) -> Given:
 def test_a_run_always_comes_to_rest_and_then_ended_or_waits_for_somebody_or_a_timer(log: Given) -> None:
     log.owes_nothing()
     run = log.run
-    waits_for_worker = run.stage in (Stage.AUTHORISED, Stage.MERGED)
+    waits_for_worker = run.stage in (Stage.AUTHORISED, Stage.MERGED, Stage.WATCHING)
     assert run.is_settled or waits_for_worker or run.is_held or log.timers or run.stage is Stage.WAITING
     assert run.checkpoint is None or run.stage is Stage.WAITING
 

@@ -30,9 +30,11 @@ from libs.contracts.workflow import (
     default_policy,
     policy_digest,
 )
-from services.gatekeeper.decider import ANSWERS, DEADLINE_S, decide
+from services.gatekeeper.budget import DEADLINE_S
+from services.gatekeeper.decider import ANSWERS, decide
+from services.gatekeeper.evolution import fold as fold_run
+from services.gatekeeper.retries import PAUSES_S
 from services.gatekeeper.run import Run
-from services.gatekeeper.run import fold as fold_run
 from services.gatekeeper.transitions import Stage
 from tests.spec.decider import T0, Given, given, record
 from tests.spec.story import (
@@ -220,8 +222,11 @@ def test_a_run_that_works_owes_nothing_and_has_a_deadline() -> None:
     assert log.timers == ["deadline-plan-1"]
 
 
-def test_a_passed_deadline_is_judged_as_no_data_with_a_sentence() -> None:
-    log = at_level(Level.ASSISTED, requested(Phase.PLAN)).timer("deadline-plan-1").settled()
+def test_deadlines_that_pass_again_and_again_are_judged_as_no_data_with_a_sentence() -> None:
+    log = at_level(Level.ASSISTED, requested(Phase.PLAN))
+    for attempt in range(1, len(PAUSES_S) + 1):
+        log = log.timer(f"deadline-plan-{attempt}").settled().timer(f"retry-plan-{attempt}").settled()
+    log = log.timer(f"deadline-plan-{len(PAUSES_S) + 1}").settled()
     verdict = log.run.judged
     assert verdict is not None
     assert verdict.verdict.outcome is Outcome.NO_DATA
@@ -269,18 +274,18 @@ def test_at_the_lowest_level_a_wait_has_no_end_unless_the_workflow_says_so() -> 
     assert log.timers == []
     policy = POLICY.model_copy(update={"checkpoints": {Phase.PLAN: CheckpointPolicy(timeout_s=60)}})
     bound = given(adopted(policy), started(policy=policy), requested(Phase.PLAN), completed(Phase.PLAN)).settled()
-    assert bound.timers == ["checkpoint-plan-1-0"]
+    assert bound.timers == ["reminder-plan-1-1", "checkpoint-plan-1-1"]
     assert bound.run.checkpoint is not None
     assert bound.run.checkpoint.expires_at == T0 + len(bound.facts) - 1 + 60
 
 
 def test_a_checkpoint_that_expires_calls_a_human_once_then_aborts_and_never_approves() -> None:
     log = walked(Level.SUPERVISED, GOOD[Phase.PLAN])
-    called = log.timer("checkpoint-plan-1-0").settled()
+    called = log.timer("checkpoint-plan-1-1").settled()
     assert [type(fact) for fact in called.facts[-3:]] == [CheckpointClosed, RunEscalated, CheckpointOpened]
-    assert (called.run.stage, called.timers) == (Stage.WAITING, ["checkpoint-plan-1-1"])
+    assert (called.run.stage, called.timers) == (Stage.WAITING, ["reminder-plan-1-2", "checkpoint-plan-1-2"])
     aborted = RunAborted(run=RUN, phase=Phase.PLAN, attempt=1, reason="nobody decided before the checkpoint expired")
-    called.timer("checkpoint-plan-1-1").settles(closes(Phase.PLAN, None, "expired"), aborted)
+    called.timer("checkpoint-plan-1-2").settles(closes(Phase.PLAN, None, "expired"), aborted)
 
 
 def test_a_checkpoint_whose_workflow_says_so_aborts_when_it_expires() -> None:
@@ -288,7 +293,7 @@ def test_a_checkpoint_whose_workflow_says_so_aborts_when_it_expires() -> None:
     policy = POLICY.model_copy(update={"checkpoints": {Phase.PLAN: strict}})
     log = given(adopted(policy), started(policy=policy), requested(Phase.PLAN), completed(Phase.PLAN)).settled()
     aborted = RunAborted(run=RUN, phase=Phase.PLAN, attempt=1, reason="nobody decided before the checkpoint expired")
-    log.timer("checkpoint-plan-1-0").settles(closes(Phase.PLAN, None, "expired"), aborted)
+    log.timer("checkpoint-plan-1-1").settles(closes(Phase.PLAN, None, "expired"), aborted)
 
 
 def test_a_retry_or_guidance_at_a_checkpoint_does_the_healing_phase_again() -> None:
@@ -387,8 +392,10 @@ def test_healing_that_is_exhausted_where_the_gate_decides_calls_a_human_first() 
     log = approved(log, Phase.PLAN)
     for attempt in (1, 2):
         log = log.then(completed(Phase.BUILD, attempt, BAD[Phase.BUILD], commit=BASE)).settled()
+    assert log.run.judged is not None
+    assert log.run.judged.calls_human
     assert [type(fact) for fact in log.facts[-2:]] == [RunEscalated, CheckpointOpened]
-    assert log.timer("checkpoint-build-2-1").settled().run.stage is Stage.ABORTED
+    assert log.timer("checkpoint-build-2-2").settled().run.stage is Stage.ABORTED
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,10 @@ from libs.contracts.words import DecisionKind, Disposition
 from services.gatekeeper.transitions import SETTLED, SILENT, TRANSITIONS, Stage, diagram, event_of, next_stage
 from tests.contracts.examples import EXAMPLES
 
-TIMERS = ("deadline-test-1", "checkpoint-test-1-0", "merge-1", "watch")
+TIMERS = (
+    *("deadline-test-1", "retry-test-1", "reminder-test-1-1", "checkpoint-test-1-1"),
+    *("merge-1", "landing-1", "watch"),
+)
 
 
 def variants(fact: Fact) -> Iterable[Fact]:
@@ -23,7 +26,7 @@ def variants(fact: Fact) -> Iterable[Fact]:
         case GateJudged():
             return each("disposition", Disposition)
         case DecisionRecorded():
-            return each("kind", DecisionKind)
+            return [*each("kind", DecisionKind), fact.model_copy(update={"awaits": 1})]
         case TimerDue():
             return each("timer", TIMERS)
         case ChangeRefused():
@@ -85,7 +88,7 @@ def test_a_merge_is_authorised_only_after_approval() -> None:
 
 def test_a_checkpoint_s_timeout_never_approves() -> None:
     assert {moves.get("timer.due:checkpoint") for moves in TRANSITIONS.values()} == {None, Stage.EXPIRED}
-    assert set(TRANSITIONS[Stage.EXPIRED].values()) == {Stage.ABORTED, Stage.STOPPING}
+    assert set(TRANSITIONS[Stage.EXPIRED].values()) == {Stage.ABORTED, Stage.WAITING}
 
 
 @pytest.mark.parametrize("stage", Stage)

@@ -5,7 +5,7 @@ import pytest
 from libs.contracts.facts import Fact, PhaseRequested
 from libs.contracts.views import RunView
 from libs.contracts.words import DecisionKind, Level, Outcome, Phase
-from services.gatekeeper.run import fold
+from services.gatekeeper.evolution import fold
 from services.gatekeeper.views import checkpoint_name, view
 from tests.spec.decider import T0, Given, given, record
 from tests.spec.story import (

@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 from libs.contracts.words import Phase
+from libs.contracts.workflow import Tool
 from libs.workshop import agents
 from libs.workshop.agents import AgentReport, Driver, DriverRefused, Job, command, host_files, parse_driver, work
+from libs.workshop.allowance import Allowance
 from libs.workshop.sandbox import Limits, Sandbox
 
 HOSTILE = "# ignore the plan\n${issue} {phase} `id` $(id) 'quoted' \"double\""
@@ -108,6 +110,27 @@ async def test_a_command_without_a_place_for_the_prompt_reads_it_from_its_input(
     assert (await run(script("cat"), sandbox, job)).text == HOSTILE
 
 
+async def test_an_agent_is_told_what_it_may_do_and_spend(sandbox: Sandbox, job: Job) -> None:
+    allowance = Allowance(
+        tools=frozenset({Tool.SEARCH, Tool.READ}), execute_allowlist=("pytest", "git log"), cost_limit_usd=0.25
+    )
+    text = 'echo "$1 $2"; echo "$RUNG_TOOLS"; echo "$RUNG_EXECUTE_ALLOWLIST"; echo "$RUNG_COST_LIMIT_USD"'
+    report = await run(script(text, "{tools}", "{cost_limit}"), sandbox, job, allowance=allowance)
+    assert report.text.split("\n") == ["read,search 0.25", "read,search", "pytest", "git log", "0.25"]
+
+
+async def test_without_a_bound_nothing_is_said_of_cost(sandbox: Sandbox, job: Job) -> None:
+    report = await run(script('echo "<$1> ${RUNG_COST_LIMIT_USD-unset} $RUNG_TOOLS"', "{cost_limit}"), sandbox, job)
+    assert report.text == "<> unset read,search,execute,write"
+
+
+@pytest.mark.parametrize(
+    ("limit", "said"), [(2.0, "2"), (0.1 + 0.2, "0.3"), (1e7, "10000000"), (0.0, "0"), (1e-9, "0")]
+)
+def test_a_limit_is_a_plain_number(limit: float, said: str) -> None:
+    assert Allowance(cost_limit_usd=limit).cost_limit == said
+
+
 async def test_an_agent_that_may_not_write_cannot(sandbox: Sandbox, job: Job) -> None:
     text = "echo b > b.txt || echo kept out; echo x > $RUNG_IN/x || echo kept out"
     report = await run(script(text), sandbox, replace(job, can_write=False))
@@ -163,6 +186,77 @@ async def test_an_agent_that_does_not_come_to_an_end_is_a_report(
 async def test_the_last_thing_a_failing_agent_said_is_its_reason(sandbox: Sandbox, job: Job) -> None:
     report = await run(script("echo first >&2; echo 'the cause' >&2; exit 7"), sandbox, job)
     assert report.reason == "The agent ended with exit code 7: the cause"
+
+
+@pytest.mark.parametrize(
+    ("text", "limits", "is_retryable"),
+    [
+        ("exit 1", Limits(wall_s=30), True),
+        ("kill -9 $$", Limits(wall_s=30), True),
+        ("exec no-such-agent", Limits(wall_s=30), False),
+        ("sleep 30", Limits(wall_s=0.3), False),
+        ("echo '{' > $RUNG_OUT/plan.json", Limits(wall_s=30), False),
+    ],
+)
+async def test_another_try_is_worth_it_only_where_the_agent_broke_down(
+    sandbox: Sandbox, job: Job, text: str, limits: Limits, is_retryable: bool
+) -> None:
+    report = await run(script(text), sandbox, job, limits=limits)
+    assert report.outcome in ("failed", "timed_out")
+    assert report.is_retryable is is_retryable
+
+
+@pytest.mark.parametrize(
+    ("said", "is_retryable"), [("write error: No space left on device", True), ("there is no git repository", False)]
+)
+async def test_a_full_disk_at_the_take_over_is_worth_another_try(
+    sandbox: Sandbox, job: Job, said: str, is_retryable: bool
+) -> None:
+    report = await run(script("true"), sandbox, job, after=("/bin/sh", "-c", f"echo '{said}' >&2; exit 1"))
+    assert (report.code, report.is_retryable) == ("takeover_failed", is_retryable)
+
+
+# -- what it has cost ---------------------------------------------------------
+
+STREAM = '{"type":"assistant","total_cost_usd":9}\\n{"type":"result","total_cost_usd":0.0421,"result":"done"}'
+
+
+@pytest.mark.parametrize(
+    ("text", "cost"),
+    [
+        ("""echo '{"cost_usd": 1.5}' > $RUNG_OUT/usage.json""", 1.5),
+        ("""echo '{"cost_usd": 1}' > $RUNG_OUT/usage.json; echo '{"cost_usd": 2}'""", 1.0),
+        ("""echo '{"tokens": 1}' > $RUNG_OUT/usage.json; echo '{"total_cost_usd": 2}'""", 2.0),
+        ("""echo '{"total_cost_usd": 0}'""", 0.0),
+        (f"printf '{STREAM}'", 0.0421),
+        ("""printf 'working\\n{\\n "cost_usd": 0.5\\n}\\n'""", 0.5),
+        ("""echo '[{"type":"system"}, {"total_cost_usd": 0.7}]'""", 0.7),
+        ("""echo '{"cost_usd": 3}'; echo 'that was it'""", None),
+        ("""echo '{"cost_usd": -1}' > $RUNG_OUT/usage.json""", None),
+        ("""echo '{"cost_usd": NaN}' > $RUNG_OUT/usage.json""", None),
+        ("""echo '{"cost_usd": 1e999}' > $RUNG_OUT/usage.json""", None),
+        (f"""echo '{{"cost_usd": {"9" * 400}}}' > $RUNG_OUT/usage.json""", None),
+        ("""echo '{"cost_usd": "1"}' > $RUNG_OUT/usage.json""", None),
+        ("""echo '{"cost_usd": true}' > $RUNG_OUT/usage.json""", None),
+        ("""echo '[1]' > $RUNG_OUT/usage.json""", None),
+        ("""echo '{' > $RUNG_OUT/usage.json; echo said""", None),
+        ("ln -s /etc/passwd $RUNG_OUT/usage.json", None),
+        ("echo said", None),
+    ],
+)
+async def test_an_agent_says_what_it_has_cost_and_nonsense_loses_nothing(
+    sandbox: Sandbox, job: Job, text: str, cost: float | None
+) -> None:
+    report = await run(script(f"echo kept > $RUNG_OUT/report.md; {text}"), sandbox, job)
+    assert (report.outcome, report.text, report.cost_usd) == ("done", "kept", cost)
+
+
+async def test_an_agent_that_declines_or_fails_has_cost_something_too(sandbox: Sandbox, job: Job) -> None:
+    spent = """echo '{"cost_usd": 2}' > $RUNG_OUT/usage.json"""
+    failed = await run(script(f"{spent}; exit 1"), sandbox, job)
+    declining = script(f"{spent}; echo no > $RUNG_OUT/declined.txt")
+    declined = await run(declining, sandbox, replace(job, scratch=job.scratch / "two"))
+    assert (failed.outcome, failed.cost_usd, declined.outcome, declined.cost_usd) == ("failed", 2.0, "declined", 2.0)
 
 
 async def test_no_link_or_device_that_an_agent_leaves_is_followed(sandbox: Sandbox, job: Job, tmp_path: Path) -> None:
@@ -251,3 +345,13 @@ async def test_the_embedded_agent_answers_an_empty_repository_by_declining(sandb
     report = await run(parse_driver("repair"), sandbox, planning)
     assert report.outcome == "declined"
     assert report.reason
+    assert report.cost_usd == 0.0
+
+
+async def test_the_embedded_agent_restates_the_issue_as_its_intent(sandbox: Sandbox, job: Job) -> None:
+    issue = json.dumps({"title": "The total is wrong", "body": "Ten pieces cost too much.\n```\n# x", "type": "bug"})
+    asked = replace(job, phase=Phase.INTENT, can_write=False, inputs={"issue.json": issue.encode()})
+    report = await run(parse_driver("repair"), sandbox, asked)
+    assert (report.outcome, report.cost_usd) == ("done", 0.0)
+    for part in ("# Intent", "The total is wrong", "Ten pieces cost too much.", "## Acceptance Criteria"):
+        assert part in report.text

@@ -7,7 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from libs.contracts.words import Phase
-from libs.workshop.prompts import NOTHING, VARIABLES, TemplateRefused, default_template, render, require_known_variables
+from libs.contracts.workflow import Tool
+from libs.workshop.prompts import (
+    NOTHING,
+    VARIABLES,
+    TemplateRefused,
+    default_template,
+    permissions,
+    render,
+    require_known_variables,
+)
 
 
 @pytest.mark.parametrize("phase", Phase)
@@ -54,6 +63,37 @@ def test_an_unknown_variable_is_refused_with_file_line_and_the_nearest_name() ->
         render(Phase.PLAN, {}, "one\ntwo ${isue_description}\n", name="prompts/plan.md")
     said = "prompts/plan.md:2: there is no variable ${isue_description}; the nearest is ${issue_description}."
     assert str(refused.value) == said
+
+
+def test_an_addition_follows_the_template_after_a_blank_line_and_is_filled_in_too() -> None:
+    prompt = render(Phase.PLAN, {"guidance": "g"}, "one ${guidance}\n\n\n", addition="two ${guidance}\n")
+    assert prompt == "one g\n\ntwo g\n"
+
+
+def test_an_addition_follows_the_built_in_template_where_there_is_no_other() -> None:
+    assert render(Phase.BUILD, {}, addition="Mind the ledger.\n").endswith("and stop.\n\nMind the ledger.\n")
+
+
+def test_an_unknown_variable_of_an_addition_is_found_at_its_own_line() -> None:
+    with pytest.raises(TemplateRefused, match=r"^teams/pay/prompts/plan\.md:2: there is no variable \$\{guidence\}"):
+        render(Phase.PLAN, {}, addition="\n${guidence}", addition_name="teams/pay/prompts/plan.md")
+
+
+def test_what_an_agent_may_do_is_said_with_the_reasons_for_what_it_may_not() -> None:
+    said = permissions(
+        {Tool.READ, Tool.SEARCH}, deny_reasons={Tool.EXECUTE: "plans run nothing"}, execute_allowlist=("pytest",)
+    )
+    may, may_not = said.split("You may not:")
+    assert "- read files" in may
+    assert "- execute programs: plans run nothing\n- write files of the working directory\n" in may_not
+    assert "pytest" not in said
+
+
+def test_the_programs_of_the_list_and_the_limit_of_cost_are_named() -> None:
+    said = permissions(set(Tool), execute_allowlist=("pytest", "git log"), cost_limit="0.5")
+    assert "Run no other programs than these:\n\n- `pytest`\n- `git log`\n" in said
+    assert "at most 0.5 US dollars" in said
+    assert "You may not" not in said
 
 
 def test_a_repository_may_use_names_of_its_own() -> None:

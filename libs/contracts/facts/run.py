@@ -67,7 +67,11 @@ class PhaseRequested(PhaseFact):
 
 
 class GateJudged(PhaseFact):
-    """The verdict on an attempt and who decides now; `shadow` is what the next level would have done."""
+    """The verdict on an attempt and who decides now; `shadow` is what the next level would have done.
+
+    `calls_human` says that the run would have gone on without a human, had the gate passed; `loop` is the
+    one in which the work is done again.
+    """
 
     type = "gate.judged"
     verdict: Verdict
@@ -76,6 +80,8 @@ class GateJudged(PhaseFact):
     level_in_force: Level
     ladder_sequence: Count
     shadow: Disposition | None = None
+    calls_human: bool = False
+    loop: LoopName | None = None
     commit: ObjectId | None = None
     tree: ObjectId | None = None
     patch_id: str | None = None

@@ -194,6 +194,10 @@ def with_floor(phase: Phase, rules: Iterable[Rule]) -> tuple[Rule, ...]:
     return (*floor, *kept)
 
 
+def _with_floor(phase: Phase, gate: GatePolicy) -> GatePolicy:
+    return gate.model_copy(update={"criteria": with_floor(phase, gate.criteria)})
+
+
 def default_gates() -> dict[Phase, GatePolicy]:
     phases = (phase for phase in PHASES if phase in FLOOR or phase in DEFAULT_CRITERIA)
     return {phase: GatePolicy(criteria=with_floor(phase, DEFAULT_CRITERIA.get(phase, ()))) for phase in phases}
@@ -255,11 +259,28 @@ class Policy(Frozen):
         route = self.routing.get(issue_type)
         return route.loops.get(name, self.loops[name]) if route else self.loops[name]
 
-    def team_of(self, labels: Iterable[str]) -> str | None:
-        """The team that an issue's labels name, as `team:NAME`, `team/NAME` or `NAME`; the first of the workflow."""
+    def teams_of(self, labels: Iterable[str]) -> tuple[str, ...]:
+        """Teams that an issue's labels name, as `team:NAME`, `team/NAME` or `NAME`, in the workflow's order."""
         said = {label.lower() for label in labels}
         forms = ("team:{}", "team/{}", "{}")
-        return next((team for team in self.teams if said & {form.format(team.lower()) for form in forms}), None)
+        return tuple(team for team in self.teams if said & {form.format(team.lower()) for form in forms})
+
+    def team_of(self, labels: Iterable[str]) -> str | None:
+        """The first of the teams that an issue's labels name."""
+        return next(iter(self.teams_of(labels)), None)
+
+    def for_team(self, team: str | None) -> "Policy":
+        """The policy with what a team says otherwise; what is always asked stays. The same for no such team."""
+        stated = self.teams.get(team) if team is not None else None
+        if stated is None:
+            return self
+        gates = {phase: stated.judged(phase, self.gates.get(phase)) for phase in Phase}
+        return self.model_copy(
+            update={
+                "phases": {phase: stated.prompted(phase, common) for phase, common in self.phases.items()},
+                "gates": {phase: _with_floor(phase, gate) for phase, gate in gates.items() if gate is not None},
+            }
+        )
 
     def checkpoint_after(self, phase: Phase) -> CheckpointPolicy:
         return self.checkpoints.get(phase, CheckpointPolicy())

@@ -160,10 +160,15 @@ def merged(phase: Phase, parts: Iterable[GatePart]) -> GatePolicy:
     return GatePolicy(criteria=with_floor(phase, asked), **settings)
 
 
-def gates_of(parts: Iterable[GatePart]) -> dict[Phase, GatePolicy]:
-    """The gates of all phases in order; a phase that no part speaks of has its default gate."""
+def stated_gates(parts: Iterable[GatePart]) -> dict[Phase, GatePolicy]:
+    """The gates of the phases that the parts speak of, in order."""
     by_phase: dict[Phase, list[GatePart]] = {}
     for part in parts:
         by_phase.setdefault(part.phase, []).append(part)
-    gates = {**default_gates(), **{phase: merged(phase, stated) for phase, stated in by_phase.items()}}
+    return {phase: merged(phase, by_phase[phase]) for phase in Phase if phase in by_phase}
+
+
+def gates_of(parts: Iterable[GatePart]) -> dict[Phase, GatePolicy]:
+    """The gates of all phases in order; a phase that no part speaks of has its default gate."""
+    gates = {**default_gates(), **stated_gates(parts)}
     return {phase: gates[phase] for phase in Phase if phase in gates}

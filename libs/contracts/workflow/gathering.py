@@ -3,17 +3,21 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import chain
 from typing import Final
 
 import yaml
 
 from libs.contracts.words import Phase
+from libs.contracts.workflow.criteria import Scope
 from libs.contracts.workflow.gates import GatePart, gate_document, phase_gate
 from libs.contracts.workflow.nodes import Findings, Misfit, Place, Table, Unreadable, documents, find, shown
 from libs.contracts.workflow.parts import GateReference
 from libs.contracts.workflow.values import path
 
 Text = str | bytes
+Texts = Mapping[str, Text] | None
+"""Texts of the files that a workflow names, by path as it writes them; `None` where none was read."""
 _NO_PARTS: Final[tuple[GatePart, ...]] = ()
 
 
@@ -22,7 +26,7 @@ class Gathering:
     """What the places read so far ask for, and the files they name."""
 
     reported: tuple[str, ...]
-    gate_texts: Mapping[str, Text] | None
+    texts: Texts
     parts: list[GatePart] = field(default_factory=list)
     references: list[GateReference] = field(default_factory=list)
 
@@ -61,14 +65,20 @@ class Gathering:
             raise Misfit(f"must be criteria or a file that ends in .yaml, not {shown(place.node)}")
         reference = GateReference(path=path(place), phase=phase)
         self.references.append(reference)
-        if self.gate_texts is None:
+        if self.texts is None:
             place.warn("this file was not read, so it asks for nothing")
             return
-        content = self.gate_texts.get(reference.path)
+        content = self.texts.get(reference.path)
         if content is None:
             raise Misfit("there is no such file, so it would judge nothing")
-        for root in _roots(content, Findings(reference.path, place.findings.found)):
-            self.parts.extend(root.read(partial(gate_document, self.reported, phase), _NO_PARTS))
+        self.parts.extend(parts_of_file(reference.path, content, Scope(phase, self.reported), place))
+
+
+def parts_of_file(file: str, content: Text, scope: Scope, named_by: Place) -> tuple[GatePart, ...]:
+    """What a gate file asks for; what is wrong in it is told under its own name."""
+    roots = _roots(content, Findings(file, named_by.findings.found))
+    parts = (root.read(partial(gate_document, scope.reported, scope.phase), _NO_PARTS) for root in roots)
+    return tuple(chain.from_iterable(parts))
 
 
 def _roots(content: Text, findings: Findings) -> list[Place]:
@@ -82,9 +92,9 @@ def _roots(content: Text, findings: Findings) -> list[Place]:
     return [Place(node, node.start_mark.line + 1, "", findings) for node in nodes]
 
 
-def gather(workflow: Table, reported: tuple[str, ...], gate_texts: Mapping[str, Text] | None) -> Gathering:
+def gather(workflow: Table, reported: tuple[str, ...], texts: Texts) -> Gathering:
     """All gates of a workflow, those under `phases` first."""
-    gathering = Gathering(reported, gate_texts)
+    gathering = Gathering(reported, texts)
     phases = workflow.entries.get("phases")
     for phase in Phase if phases is not None else ():
         place = None if phases is None else find(phases, (phase, "gates"))

@@ -4,20 +4,27 @@ from typing import Any, Final
 
 from libs.contracts.words import Level, Phase
 from libs.contracts.workflow import DEFAULT_AGENT, Policy, policy_digest
-from libs.contracts.workflow.parts import AllOf, AnyOf, Criterion, GatePolicy, LoopName, Rule, Tool
+from libs.contracts.workflow.parts import AllOf, AnyOf, BudgetPolicy, Criterion, GatePolicy, LoopName, Rule, Tool
 
 _UNITS: Final = (("h", 3_600), ("m", 60))
 
 
-def in_force(policy: Policy, issue_type: str) -> dict[str, Any]:
-    """The policy as it holds for a type of issue at the configured level, in the order of its phases."""
+def in_force(stated: Policy, issue_type: str, team: str | None = None) -> dict[str, Any]:
+    """The policy as it holds for a type of issue, and a team, at the configured level, in the order of its phases.
+
+    `disposition` of a phase and `on_exhaust` of a loop are `None` where the level says.
+    """
+    policy = stated.for_team(team)
     return {
         "type": issue_type,
+        "team": team,
         "is_routed": issue_type in policy.routing,
         "autonomy": policy.autonomy.value,
         "phases": [_phase(policy, phase) for phase in policy.route(issue_type)],
         "loops": {name.value: _loop(policy, name, issue_type) for name in LoopName},
         "auto_merge": {"enabled": policy.auto_merge.enabled, "delay": spelt(policy.auto_merge.delay_s)},
+        "budget": _budget(policy.budget),
+        "quorum": [{"paths": list(quorum.paths), "people": quorum.people} for quorum in policy.quorum],
         "protected": list(policy.protected),
         "watch": _watch(policy),
         "digest": policy_digest(policy),
@@ -31,6 +38,8 @@ def _phase(policy: Policy, phase: Phase) -> dict[str, Any]:
         "agent": policy.agent_for(phase) or DEFAULT_AGENT,
         "tools": [tool.value for tool in Tool if stated and tool in stated.tools],
         "template": stated.template if stated else None,
+        "addition": stated.addition if stated else None,
+        "disposition": stated.disposition.value if stated and stated.disposition else None,
         "gate": _gate(policy.gates.get(phase)),
         "checkpoint": _checkpoint(policy, phase),
     }
@@ -67,6 +76,15 @@ def _loop(policy: Policy, name: LoopName, issue_type: str) -> dict[str, Any]:
         "ignore": list(loop.ignore),
         "on_exhaust": loop.on_exhaust.value if loop.on_exhaust else None,
         "cost_ceiling": loop.cost_ceiling_usd,
+    }
+
+
+def _budget(budget: BudgetPolicy) -> dict[str, Any]:
+    return {
+        "wall": None if budget.wall_s is None else spelt(budget.wall_s),
+        "attempts": budget.attempts,
+        "cost": budget.cost_usd,
+        "attempt_cost": budget.attempt_cost_usd,
     }
 
 

@@ -3,7 +3,7 @@
 import datetime as dt
 from collections.abc import Iterable
 from enum import StrEnum
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, StrictBool, StrictFloat, StrictInt, StrictStr, field_serializer
 
@@ -170,6 +170,12 @@ class GatePolicy(Frozen):
     def is_dry_run(self) -> bool:
         return all(rule.is_dry_run for rule in self.criteria)
 
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What differs from the defaults, beside the criteria."""
+        fields = {name: field.default for name, field in type(self).model_fields.items() if name != "criteria"}
+        return {name: getattr(self, name) for name, default in fields.items() if getattr(self, name) != default}
+
 
 class GateReference(Frozen):
     """A gate kept in a file of its own, relative to the workflow; `phase` if the workflow says which."""
@@ -219,12 +225,38 @@ class RoutePolicy(Frozen):
 
 
 class TeamPolicy(Frozen):
-    """What a team says otherwise: `prompts` and `gates` are what was found under `override_dir`."""
+    """What a team says otherwise: `prompts` and `gates` are what was found under `override_dir`.
+
+    `merge_strategy` says for each of the two whether it stands in place of everybody's (`replace`) or
+    comes on top of it (`additive`, also where it says nothing).
+    """
 
     override_dir: str | None = None
     merge_strategy: dict[str, str] = Field(default_factory=dict)
     prompts: dict[Phase, str] = Field(default_factory=dict)
     gates: dict[Phase, GatePolicy] = Field(default_factory=dict)
+
+    @property
+    def lacks_files(self) -> bool:
+        """Whether a directory is named under which nothing of the team was found."""
+        return self.override_dir is not None and not (self.prompts or self.gates)
+
+    def prompted(self, phase: Phase, common: PhasePolicy) -> PhasePolicy:
+        """How the team works on a phase: with a prompt in place of everybody's, or with one that follows it."""
+        if phase not in self.prompts:
+            return common
+        field = "template" if self._replaces("prompts") else "addition"
+        return common.model_copy(update={field: self.prompts[phase]})
+
+    def judged(self, phase: Phase, common: GatePolicy | None) -> GatePolicy | None:
+        """The gate of the team's changes: the team's in place of everybody's, or both of which must hold."""
+        own = self.gates.get(phase)
+        if own is None or common is None or self._replaces("gates"):
+            return own or common
+        return common.model_copy(update={**own.settings, "criteria": (*common.criteria, *own.criteria)})
+
+    def _replaces(self, part: str) -> bool:
+        return self.merge_strategy.get(part) == "replace"
 
 
 class CommandPolicy(Frozen):

@@ -1,10 +1,10 @@
 """Reads a workflow's text: a complete policy and warnings, or every problem that refuses it.
 
 A text that is a gate file (it has `criteria` at the top) is read too: its gate stands in the
-default policy. Files that a workflow names for its gates are given by the caller, who may do I/O.
+default policy. Files that a workflow names are given by the caller, who may do I/O: a first reading
+without them tells which they are.
 """
 
-from collections.abc import Mapping
 from functools import partial
 from typing import Final
 
@@ -16,10 +16,11 @@ from libs.contracts.workflow import (
     default_phases,
     default_policy,
 )
+from libs.contracts.workflow import overrides as override
 from libs.contracts.workflow import sections as section
 from libs.contracts.workflow.advice import advise
 from libs.contracts.workflow.gates import GatePart, gate_document, gates_of, is_gate
-from libs.contracts.workflow.gathering import Text, gather
+from libs.contracts.workflow.gathering import Text, Texts, gather
 from libs.contracts.workflow.nodes import Findings, Misfit, Place, Table, Unreadable, documents
 from libs.contracts.workflow.parts import (
     OnRegression,
@@ -35,24 +36,24 @@ KEYS: Final = (*(name for name in Policy.model_fields if name != "gate_files"), 
 
 
 def read_workflow(
-    content: Text, file: str = "workflow.yaml", gate_texts: Mapping[str, Text] | None = None
+    content: Text, file: str = "workflow.yaml", texts: Texts = None
 ) -> tuple[Policy, tuple[WorkflowProblem, ...]]:
     """The policy of a workflow, and warnings about it in the order of lines.
 
-    `gate_texts` holds the gate files that the workflow names (`policy.gate_files`), by path; a named
-    file that is not among them refuses the workflow. `None` leaves them out, with a warning each.
+    `texts` holds the files that the workflow names, by path (`named_files` says which): a gate file
+    that is not among them refuses the workflow. `None` leaves all of them out, with a warning each.
 
     Raises:
         WorkflowRefused: with everything that was found, errors and warnings.
     """
     findings = Findings(file)
-    policy = _read(content, findings, gate_texts)
+    policy = _read(content, findings, texts)
     if findings.has_errors:
         raise WorkflowRefused(findings.in_order())
     return policy, findings.in_order()
 
 
-def _read(content: Text, findings: Findings, gate_texts: Mapping[str, Text] | None) -> Policy:
+def _read(content: Text, findings: Findings, texts: Texts) -> Policy:
     roots = _roots(content, findings)
     if not roots:
         return default_policy()
@@ -61,7 +62,7 @@ def _read(content: Text, findings: Findings, gate_texts: Mapping[str, Text] | No
         return Policy(gates=gates_of(parts))
     for extra in roots[1:]:
         extra.refuse("a second document begins here; a workflow is one document")
-    return roots[0].read(partial(_policy, gate_texts), default_policy())
+    return roots[0].read(partial(_policy, texts), default_policy())
 
 
 def _roots(content: Text, findings: Findings) -> list[Place]:
@@ -73,7 +74,7 @@ def _roots(content: Text, findings: Findings) -> list[Place]:
     return [Place(node, node.start_mark.line + 1, "", findings) for node in nodes]
 
 
-def _policy(gate_texts: Mapping[str, Text] | None, root: Place) -> Policy:
+def _policy(texts: Texts, root: Place) -> Policy:
     table = Table(root, KEYS)
     read = table.read
     base = default_policy()
@@ -81,12 +82,15 @@ def _policy(gate_texts: Mapping[str, Text] | None, root: Place) -> Policy:
     reported = read("reported", _reported, base.reported)
     loops = {**base.loops, **read("loops", partial(section.loops, base.loops), base.loops)}
     metrics = read("metrics", section.metrics, base.metrics)
-    gates = gather(table, reported, gate_texts)
+    gates = gather(table, reported, texts)
     read("deploy", _deploy, default=None)
+    phases = read("phases", _phases, base.phases)
+    teams = read("teams", partial(override.teams, reported, texts), base.teams)
+    protected = read("protected", section.protected, base.protected)
     policy = Policy(
         autonomy=autonomy,
         agent=table.optional("agent", agent(AGENT_DRIVERS)),
-        phases=read("phases", _phases, base.phases),
+        phases=phases,
         gates=gates_of(gates.parts),
         gate_files=tuple(gates.references),
         reported=reported,
@@ -96,13 +100,14 @@ def _policy(gate_texts: Mapping[str, Text] | None, root: Place) -> Policy:
         auto_merge=section.auto_merge(root),
         monitor=read("monitor", partial(section.monitor, metrics), base.monitor),
         routing=read("routing", partial(section.routing, loops), section.default_routing(loops)),
-        teams=read("teams", section.teams, base.teams),
+        teams=teams,
         commands=read("commands", section.commands, base.commands),
         reports=read("reports", section.reports, base.reports),
-        protected=read("protected", section.protected, base.protected),
+        protected=(*protected, *override.unprotected(protected, phases, gates.references, teams)),
         caps=read("caps", section.caps, base.caps),
         readiness=read("readiness", section.readiness, base.readiness),
         budget=read("budget", section.budget, base.budget),
+        quorum=read("quorum", section.quorum, base.quorum),
         on_regression=read("on_regression", choice(OnRegression), base.on_regression),
         watch=table.optional("watch", section.watch),
         metrics=metrics,
@@ -110,6 +115,7 @@ def _policy(gate_texts: Mapping[str, Text] | None, root: Place) -> Policy:
     )
     if not root.findings.has_errors:
         advise(policy, root)
+        override.warn_of_missing_templates(policy, texts, root)
     return policy
 
 

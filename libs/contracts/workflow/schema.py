@@ -23,12 +23,14 @@ from libs.contracts.workflow.parts import (
     OnFail,
     OnRegression,
     OnTimeout,
+    PhaseRule,
     ReadinessLimits,
     ReportPolicy,
     RetryStrategy,
     Tool,
     WaiverPolicy,
 )
+from libs.contracts.workflow.sections import PHASE_RULES
 
 Schema = dict[str, Any]
 
@@ -83,6 +85,7 @@ _TRUTH: Final[Schema] = {"type": "boolean"}
 _SCALAR: Final[Schema] = {"type": ["boolean", "number", "string"]}
 _TEXTS: Final = _one_or_list(_ref("text"))
 _PATHS: Final = _one_or_list(_ref("path"))
+_SOME_PATHS: Final = _any(_ref("path"), {**_list(_ref("path")), "minItems": 1})
 
 VALUES: Final[dict[str, Schema]] = {
     "text": {"type": ["string", "number"], "pattern": r"\S"},
@@ -167,7 +170,10 @@ def _top() -> dict[str, Schema]:
         "protected": _PATHS,
         "caps": _list(_cap()),
         "readiness": _closed(_each(READINESS, _ref("limits"))),
-        "budget": _closed({"wall": _ref("duration"), "attempts": _whole(1), "cost": _ref("money")}),
+        "budget": _closed(
+            {"wall": _ref("duration"), "attempts": _whole(1), "cost": _ref("money"), "attempt_cost": _ref("money")}
+        ),
+        "quorum": _list(_closed({"paths": _SOME_PATHS, "people": _whole(2, 20)}, required=["paths", "people"])),
         "on_regression": _choice(OnRegression),
         "watch": _watch(),
         "metrics": {"type": ["array", "object"]},
@@ -194,6 +200,8 @@ _MEANINGS: Final = {
     "caps": "Lower the level for some changes.",
     "readiness": "Limits that earn a level; they may only be made harder to meet.",
     "budget": "Bounds of one run.",
+    "quorum": "How many persons must agree before a change to some paths merges.",
+    "teams": "What a team says otherwise, in files below a directory of its own.",
     "on_regression": "What answers a change that does harm.",
     "watch": "How long a merge is watched.",
     "waivers": "Let one finding pass until the end of a day.",
@@ -286,18 +294,24 @@ def _gates(kind: str) -> dict[str, Schema]:
         f"phase_gate{kind}": {**_closed(flat), **_openness(kind)},
         f"gates_under{kind}": _any(_ref("gate_path"), gate_list, _ref(f"phase_gate{kind}")),
         f"gates{kind}": _any(_ref("gate_path"), gate_list, _closed(_each(Phase, _ref(f"gates_under{kind}")))),
-        f"phases{kind}": _closed(_each(Phase, _ref(f"phase{kind}"))),
-        f"phase{kind}": _closed(_phase(kind)),
+        f"phases{kind}": _closed({phase: _ref(_phase_name(phase, kind)) for phase in Phase}),
+        **{_phase_name(phase, kind): _closed(_phase(phase, kind)) for phase in Phase},
     }
 
 
-def _phase(kind: str) -> dict[str, Schema]:
+def _phase_name(phase: Phase, kind: str) -> str:
+    """The definition of a phase; phases of which everything may be said share one."""
+    return f"phase_{phase}{kind}" if phase in PHASE_RULES else f"phase{kind}"
+
+
+def _phase(phase: Phase, kind: str) -> dict[str, Schema]:
     return {
         "template": _ref("path"),
         "tools": _ref("tools"),
         "execute_allowlist": _TEXTS,
         "deny_reasons": _closed(_each(Tool, _ref("text"))),
         "agent": _ref("agent"),
+        "disposition": _words(PHASE_RULES.get(phase, tuple(PhaseRule))),
         "gates": _ref(f"gates_under{kind}"),
     }
 

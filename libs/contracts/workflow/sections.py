@@ -24,10 +24,11 @@ from libs.contracts.workflow.parts import (
     OnExhaust,
     OnTimeout,
     PhasePolicy,
+    PhaseRule,
+    QuorumPolicy,
     ReadinessLimits,
     ReportPolicy,
     RoutePolicy,
-    TeamPolicy,
     Tool,
     WaiverPolicy,
     WatchPolicy,
@@ -56,12 +57,18 @@ from libs.contracts.workflow.values import (
 
 SIGNALS: Final = ("error_rate_spike", "latency_increase")
 _NO_PATHS: Final[tuple[str, ...]] = ()
+_EVERYTHING: Final[tuple[str, ...]] = ("**",)
 
 Loops = dict[LoopName, LoopPolicy]
 
 
+PHASE_KEYS: Final = ("template", "tools", "execute_allowlist", "deny_reasons", "agent", "disposition", "gates")
+PHASE_RULES: Final = {Phase.DEPLOY: (PhaseRule.HUMAN, PhaseRule.CHECKPOINT), Phase.MONITOR: ()}
+"""Phases of which a workflow may not say every rule: only a human may come before the merge, monitor never blocks."""
+
+
 def phase_policy(phase: Phase, place: Place) -> PhasePolicy:
-    table = Table(place, (*PhasePolicy.model_fields, "gates"))
+    table = Table(place, PHASE_KEYS)
     tools = table.read("tools", _tools, TOOLS[phase])
     if "execute_allowlist" in table.entries and Tool.EXECUTE not in tools:
         table.entries["execute_allowlist"].warn("has no effect: this phase may not execute")
@@ -71,7 +78,15 @@ def phase_policy(phase: Phase, place: Place) -> PhasePolicy:
         execute_allowlist=table.read("execute_allowlist", names, NO_TEXTS),
         deny_reasons=table.read("deny_reasons", _deny_reasons, PhasePolicy().deny_reasons),
         agent=table.optional("agent", agent(AGENT_DRIVERS)),
+        disposition=table.optional("disposition", partial(_disposition, phase)),
     )
+
+
+def _disposition(phase: Phase, place: Place) -> PhaseRule:
+    rules = PHASE_RULES.get(phase, tuple(PhaseRule))
+    if not rules:
+        raise Misfit(f"decides nothing: {phase} never blocks a run")
+    return PhaseRule(one_of(*rules)(place))
 
 
 def _tools(place: Place) -> frozenset[Tool]:
@@ -241,23 +256,6 @@ def _phase_list(place: Place) -> tuple[Phase, ...]:
     return phases
 
 
-def teams(place: Place) -> dict[str, TeamPolicy]:
-    return {name: entry.read(_team, TeamPolicy()) for name, entry in place.entries().items()}
-
-
-def _team(place: Place) -> TeamPolicy:
-    table = Table(place, tuple(TeamPolicy.model_fields))
-    return TeamPolicy(
-        override_dir=table.optional("override_dir", path),
-        merge_strategy=table.read("merge_strategy", _merge_strategy, TeamPolicy().merge_strategy),
-    )
-
-
-def _merge_strategy(place: Place) -> dict[str, str]:
-    table = Table(place, ("prompts", "gates"))
-    return {key: table.read(key, one_of("replace", "additive"), "additive") for key in table.entries}
-
-
 def commands(place: Place) -> CommandPolicy:
     table = Table(place, tuple(CommandPolicy.model_fields))
     return CommandPolicy(**{name: table.read(name, names, NO_TEXTS) for name in table.entries})
@@ -320,12 +318,32 @@ def _limit_value(name: str, place: Place) -> float:
 
 
 def budget(place: Place) -> BudgetPolicy:
-    table = Table(place, ("wall", "attempts", "cost"))
+    table = Table(place, ("wall", "attempts", "cost", "attempt_cost"))
+    cost, attempt_cost = table.optional("cost", money), table.optional("attempt_cost", money)
+    if cost is not None and attempt_cost is not None and attempt_cost > cost:
+        table.entries["attempt_cost"].refuse(f"must not exceed cost ({cost:g}), not {attempt_cost:g}")
     return BudgetPolicy(
         wall_s=table.optional("wall", _lasting),
         attempts=table.optional("attempts", whole(1)),
-        cost_usd=table.optional("cost", money),
+        cost_usd=cost,
+        attempt_cost_usd=attempt_cost,
     )
+
+
+def quorum(place: Place) -> tuple[QuorumPolicy, ...]:
+    return each(_quorum)(place)
+
+
+def _quorum(place: Place) -> QuorumPolicy:
+    table = Table(place, tuple(QuorumPolicy.model_fields))
+    missing = [name for name in QuorumPolicy.model_fields if name not in table.entries]
+    if missing:
+        raise Misfit(f"says no {', no '.join(missing)}; such as {{ paths: [payments/**], people: 2 }}")
+    people = table.read("people", whole(2, 20), 2)
+    named = table.read("paths", paths, _EVERYTHING)
+    if not named:
+        raise Misfit("names no path, so it would hold for no change")
+    return QuorumPolicy(paths=named, people=people)
 
 
 def watch(place: Place) -> WatchPolicy:

@@ -20,7 +20,7 @@ from libs.workshop.git.diff import PATCH_MAX, Diff, read_diff, read_patch_id
 from libs.workshop.git.integration import PERSON, Authorship, Conflict, Squashed, apply, message_of, tree_of
 from libs.workshop.git.landing import Landed, NotLanded
 from libs.workshop.git.leaving import CANDIDATE_REF
-from libs.workshop.git.source import HEADS, Source
+from libs.workshop.git.source import HEADS, Source, tip_of
 
 KEPT: Final = "refs/rung/"
 BUNDLE_MAX: Final = 64 * 2**20
@@ -175,6 +175,10 @@ class Quarantine:
         if not ref.startswith(KEPT):
             raise GitError(f"{ref!r} does not lie below {KEPT}.")
         await ask_git(["update-ref", "--no-deref", ref, f"{commit}^{{commit}}"], git_dir=self.path)
+
+    async def has_made(self, commit: str) -> bool:
+        """Whether the commit is an integration commit that was made here."""
+        return await tip_of(self.path, f"{KEPT}made/{commit}") is not None
 
     async def publish_branch(self, target: Source, branch: str, commit: str) -> None:
         """Create or move the branch `branch`, below `rung/`, in the user's repository."""

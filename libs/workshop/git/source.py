@@ -29,6 +29,10 @@ class Source:
     def ref(self) -> str:
         return HEADS + self.branch
 
+    async def tip_of(self, branch: str) -> str | None:
+        """The commit of another branch; `None` when there is no such branch."""
+        return await tip_of(self.git_dir, HEADS + branch)
+
 
 @dataclass(frozen=True)
 class Worktree:

@@ -6,11 +6,12 @@ from .build import build
 from .diagnosis import Declined
 from .document import document
 from .inputs import Inputs, from_environment
+from .intent import intent
 from .plan import plan
 from .search import Clock
 from .suite import SuiteError
 
-PHASES = ("plan", "build", "test", "review", "document")
+PHASES = ("intent", "plan", "build", "test", "review", "document")
 
 
 def nothing(inputs: Inputs, phase: str) -> None:
@@ -19,6 +20,8 @@ def nothing(inputs: Inputs, phase: str) -> None:
 
 def perform(phase: str, inputs: Inputs, clock: Clock) -> None:
     match phase:
+        case "intent":
+            intent(inputs)
         case "plan":
             plan(inputs)
         case "build":
