@@ -139,7 +139,7 @@ class Pursuit:
         is_final = answer.code == "set_aside" or (answer.code != "stale" and "automatic" in choice.fields)
         if answer.is_refused and is_final:
             return Result(self.run, "waiting", answer.message, view)
-        return None
+        return self._result("waiting", view) if answer.awaits else None
 
     def _result(self, outcome: str, view: RunView) -> Result:
         reason = view.checkpoint.reason if outcome == "waiting" and view.checkpoint else view.reason

@@ -73,12 +73,12 @@ class Log:
             return await self._settle_conflict(fact.subject, identity)
         raise LogUnavailable(f"the log refused {fact.subject}: {error.get('description', error)}")
 
-    async def read(self, *filters: str) -> History:
-        """All messages under the filters, in the order of the log."""
+    async def read(self, *filters: str, after: int = 0) -> History:
+        """All messages under the filters, in the order of the log; those behind a sequence, where it is given."""
         facts: list[Recorded] = []
         unread: list[Unread] = []
         for subjects in filters:
-            async for message in self._stored(subjects):
+            async for message in self._stored(subjects, after + 1):
                 entry = decode_stored(message)
                 if isinstance(entry, Recorded):
                     facts.append(entry)
@@ -107,8 +107,7 @@ class Log:
     async def _ask(self, call: str, question: Mapping[str, Any]) -> dict[str, Any]:
         return await self._publish(f"{self._api}.{call}", json.dumps(question).encode(), {})
 
-    async def _stored(self, subjects: str) -> AsyncIterator[Msg]:
-        start = 1
+    async def _stored(self, subjects: str, start: int) -> AsyncIterator[Msg]:
         while True:
             last = None
             async for message in self._batch(subjects, start):

@@ -117,23 +117,24 @@ async def _performed(shell: Shell, job: Job, perform: Perform) -> Answer:
     try:
         return await perform(job)
     except WorkFailed as failed:
-        return _errored(shell, job, failed.code, str(failed), is_retryable=failed.is_retryable)
+        return _errored(shell, job, failed)
     except (LogUnavailable, NatsError):
         raise
     except Exception as bug:
         logger.exception("a bug met %s", job.request.subject, extra={"run": job.run})
-        return _errored(shell, job, "internal_error", f"{type(bug).__name__}: {bug}")
+        return _errored(shell, job, WorkFailed("internal_error", f"{type(bug).__name__}: {bug}"))
 
 
-def _errored(shell: Shell, job: Job, code: str, message: str, *, is_retryable: bool = False) -> PhaseErrored:
+def _errored(shell: Shell, job: Job, failed: WorkFailed) -> PhaseErrored:
     return PhaseErrored(
         run=job.run,
         phase=job.request.phase,
         attempt=job.request.attempt,
         worker=shell.settings.worker,
-        code=code,
-        message=message,
-        is_retryable=is_retryable,
+        code=failed.code,
+        message=str(failed),
+        is_retryable=failed.is_retryable,
+        cost_usd=failed.cost_usd,
     )
 
 

@@ -125,7 +125,8 @@ async def _template(quarantine: Quarantine, base: str, path: str | None) -> str 
 async def _taken(request: PhaseRequested, report: AgentReport, quarantine: Quarantine, room: Path) -> Attempted:
     if report.outcome in ("failed", "timed_out"):
         reason = report.reason or "the agent gave no reason"
-        raise WorkFailed(report.code or f"agent_{report.outcome}", reason, is_retryable=report.is_retryable)
+        code = report.code or f"agent_{report.outcome}"
+        raise WorkFailed(code, reason, is_retryable=report.is_retryable, cost_usd=report.cost_usd)
     commit = request.commit
     if report.bundle is not None:
         commit = await quarantine.take_bundle(report.bundle, f"refs/rung/{request.run}/{request.phase}-{room.name}")

@@ -8,6 +8,7 @@ duplicate or a human's retry spends nothing twice and forgets nothing. Time is t
 of waiting for people. Lost attempts have their own bound (`retries.py`) and count in time and money.
 """
 
+import math
 from collections.abc import Iterable
 from typing import Final
 
@@ -40,13 +41,13 @@ def deadline_s(run: Run) -> float:
 def cost_limit_usd(run: Run, phase: Phase, loop: LoopName | None) -> float | None:
     """The money set aside for an attempt at a phase; `None` where it is free or nothing bounds it.
 
-    Unit:    US dollars.
+    Unit:    US dollars, whole millionths, rounded down.
     """
     if phase not in AGENTS_WORK or agent_for(run, phase) in FREE_AGENTS:
         return None
     own = run.begun.policy.budget.attempt_cost_usd
     bounds = [*_money_left(run, loop), *([] if own is None else [own])]
-    return round(min(bounds), 6) if bounds else None
+    return math.floor(round(min(bounds) * 1e6, 3)) / 1e6 if bounds else None
 
 
 def worked_s(attempts: Iterable[AttemptRecord]) -> float:

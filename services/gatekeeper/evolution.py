@@ -144,7 +144,9 @@ def _phase_change(run: Run, fact: Fact, time: float) -> dict[str, Any]:
         case PhaseErrored():
             return {
                 "answer": fact,
-                "attempts": _answered(run, time, summary=fact.message, is_lost=fact.is_retryable),
+                "attempts": _answered(
+                    run, time, summary=fact.message, cost_usd=fact.cost_usd, is_lost=fact.is_retryable
+                ),
             }
         case GateJudged():
             last = replace(run.attempts[-1], judged=fact)

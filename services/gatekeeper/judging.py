@@ -19,9 +19,8 @@ from services.gatekeeper.run import Run
 def judge(run: Run, ladder: Ladder) -> GateJudged:
     """The verdict on the answer at hand, and who decides by the level in force."""
     started = run.begun
-    gate = started.policy.gates.get(run.phase)
     declined = run.answer.declined if isinstance(run.answer, PhaseCompleted) else None
-    verdict = classify(run.evidence, gate.criteria if gate else (), declined=declined)
+    verdict = classify(run.evidence, started.policy.criteria_of(run.phase), declined=declined)
     level = ladder.in_force(started.level)
     loop, stopped = healing(run, verdict, declined=declined)
 

@@ -10,7 +10,7 @@ from typing import Final
 from services.gatekeeper.budget import spent
 from services.gatekeeper.run import Run
 
-PAUSES_S: Final = (2.0, 15.0, 90.0)
+PAUSES_S: Final = (2.0, 10.0, 60.0)
 """Pause before each try after the first, in seconds; so many tries there are, until one is answered."""
 
 

@@ -35,13 +35,18 @@ class PhaseCompleted(PhaseFact):
 
 
 class PhaseErrored(PhaseFact):
-    """The attempt could not be carried out; nobody's work was judged."""
+    """The attempt could not be carried out; nobody's work was judged.
+
+    One that is retryable may well succeed though nobody changes anything. `cost_usd` is what was spent all the
+    same; `None` when nobody knows.
+    """
 
     type = "phase.errored"
     worker: str
     code: str
     message: str
     is_retryable: bool = False
+    cost_usd: Cost | None = None
     artifacts: dict[str, Digest] = Field(default_factory=dict)
 
 

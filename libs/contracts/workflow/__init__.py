@@ -163,6 +163,7 @@ def _all_true(*names: str) -> tuple[Criterion, ...]:
 
 
 FLOOR: Final[dict[Phase, tuple[Criterion, ...]]] = {
+    Phase.INTENT: _all_true("answers_issue"),
     Phase.PLAN: _all_true("names_existing_files", "answers_issue"),
     Phase.BUILD: _all_true("has_change", "nothing_protected_touched"),
     Phase.DEPLOY: _all_true("no_merge_conflicts", "all_pass"),
@@ -281,6 +282,10 @@ class Policy(Frozen):
                 "gates": {phase: _with_floor(phase, gate) for phase, gate in gates.items() if gate is not None},
             }
         )
+
+    def criteria_of(self, phase: Phase) -> tuple[Rule, ...]:
+        """What the gate after a phase asks; no less than what is always in force."""
+        return self.gates[phase].criteria if phase in self.gates else with_floor(phase, ())
 
     def checkpoint_after(self, phase: Phase) -> CheckpointPolicy:
         return self.checkpoints.get(phase, CheckpointPolicy())

@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from libs.contracts.words import Level, Phase
 from libs.contracts.workflow import DEFAULT_AGENT, Policy, policy_digest
-from libs.contracts.workflow.parts import AllOf, AnyOf, BudgetPolicy, Criterion, GatePolicy, LoopName, Rule, Tool
+from libs.contracts.workflow.parts import AllOf, AnyOf, BudgetPolicy, Criterion, LoopName, Rule, Tool
 
 _UNITS: Final = (("h", 3_600), ("m", 60))
 
@@ -40,14 +40,9 @@ def _phase(policy: Policy, phase: Phase) -> dict[str, Any]:
         "template": stated.template if stated else None,
         "addition": stated.addition if stated else None,
         "disposition": stated.disposition.value if stated and stated.disposition else None,
-        "gate": _gate(policy.gates.get(phase)),
+        "gate": [_rule(rule) for rule in policy.criteria_of(phase)],
         "checkpoint": _checkpoint(policy, phase),
     }
-
-
-def _gate(gate: GatePolicy | None) -> list[dict[str, Any]]:
-    """The rules of a gate, all of which must hold; none for a phase of which nothing is asked."""
-    return [_rule(rule) for rule in gate.criteria] if gate else []
 
 
 def _rule(rule: Rule) -> dict[str, Any]:
