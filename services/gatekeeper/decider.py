@@ -5,7 +5,7 @@ that owes the rest. So it does not matter how often, how late or after which cra
 what is in the log already is not owed again.
 """
 
-from typing import Final, assert_never
+from typing import assert_never
 
 from libs.contracts.facts import (
     CheckpointClosed,
@@ -25,18 +25,15 @@ from libs.contracts.facts import (
     RunStarted,
 )
 from libs.contracts.ladder import Ladder
-from libs.contracts.words import DecisionKind, Level, Outcome, Phase, RunOutcome
+from libs.contracts.words import DecisionKind, Level, Phase, RunOutcome
 from libs.contracts.workflow import DEFAULT_AGENT, LoopName, OnTimeout
-from services.gatekeeper.answers import hindrance
+from services.gatekeeper.answers import offered
 from services.gatekeeper.budget import agent_for, cost_limit_usd, deadline_s, spent
 from services.gatekeeper.healing import healer
 from services.gatekeeper.judging import judge
 from services.gatekeeper.retries import pause_s
 from services.gatekeeper.run import Run
 from services.gatekeeper.transitions import Stage
-
-ANSWERS: Final = (DecisionKind.REJECT, DecisionKind.RETRY, DecisionKind.GUIDE, DecisionKind.CANCEL)
-"""What a human may answer at a checkpoint, beside going on, as far as nothing hinders it."""
 
 
 def decide(run: Run, ladder: Ladder) -> list[Owed]:
@@ -282,7 +279,6 @@ def _checkpoint(run: Run) -> CheckpointOpened:
     """Where the run waits: bound to what was judged, and saying what may be answered."""
     judged = run.judged
     assert judged is not None, "a checkpoint follows a verdict"
-    going_on = DecisionKind.OVERRIDE if judged.verdict.outcome is Outcome.FAIL else DecisionKind.APPROVE
     refused = run.refused.message if run.refused and run.stage is Stage.REFUSED else None
     return CheckpointOpened(
         run=run.run,
@@ -291,7 +287,7 @@ def _checkpoint(run: Run) -> CheckpointOpened:
         commit=judged.commit,
         policy_digest=judged.policy_digest,
         reason=refused or judged.reason,
-        answers=tuple(kind for kind in (going_on, *ANSWERS) if hindrance(run, kind) is None),
+        answers=offered(run),
         expires_at=_expiry(run, judged),
     )
 

@@ -13,11 +13,13 @@ from libs.contracts.people import EVERYONE, People, Role
 from libs.contracts.requests import DecisionRequest, one_line
 from libs.contracts.signing import is_signed_well
 from libs.contracts.words import DecisionKind, Outcome
-from services.gatekeeper.answers import hindrance
-from services.gatekeeper.quorum import AGREEING, quorum
+from services.gatekeeper.answers import GOING_ON, hindrance
+from services.gatekeeper.quorum import quorum
 from services.gatekeeper.run import Run
 from services.gatekeeper.transitions import TRANSITIONS, Stage
 
+JUDGED: Final = (Stage.WAITING, Stage.ABORTED)
+"""Stages in which a human speaks about a verdict."""
 AUTHORISED_OR_LATER: Final = (Stage.AUTHORISED, Stage.MOVED, Stage.MERGED, Stage.WATCHING, Stage.WATCHED)
 
 
@@ -100,7 +102,7 @@ def _not_theirs(run: Run, request: DecisionRequest, name: str, people: People) -
 
 def _awaits(run: Run, request: DecisionRequest, name: str, people: People) -> int | Refusal:
     """How many more persons have to agree after this decision."""
-    if request.kind not in AGREEING or (asked := quorum(run)) is None:
+    if request.kind not in GOING_ON or (asked := quorum(run)) is None:
         return 0
     if request.automatic:
         return Refusal("needs_people", f"{asked.people} people have to agree on this merge, and no program does")
@@ -205,7 +207,7 @@ def _named(place: tuple[object, object, object]) -> str:
 
 def _against_verdict(run: Run, request: DecisionRequest) -> Refusal | None:
     """Approve agrees with the gate, override contradicts it; neither stands in for the other."""
-    outcome = run.judged.verdict.outcome if run.judged and run.stage is Stage.WAITING else None
+    outcome = run.judged.verdict.outcome if run.judged and run.stage in JUDGED else None
     if request.kind is DecisionKind.APPROVE and outcome is Outcome.FAIL:
         return Refusal("approve_on_fail", "the gate says fail; say override to go on against it")
     if request.kind is DecisionKind.OVERRIDE and outcome is not Outcome.FAIL:

@@ -69,7 +69,7 @@ def _is_about_now(run: Run, fact: Fact) -> bool:
         case TimerDue():
             return any(timer.name == fact.timer for timer in open_timers(run))
         case CheckpointClosed():
-            return run.checkpoint is not None
+            return run.checkpoint is not None and run.stage is not Stage.WAITING
         case PhaseFact():
             return (fact.phase, fact.attempt) == (run.phase, run.attempt)
         case _:

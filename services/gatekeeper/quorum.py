@@ -5,10 +5,9 @@ from typing import NamedTuple
 from libs.contracts.evidence import DiffEvidence
 from libs.contracts.facts import DecisionRecorded
 from libs.contracts.globs import is_under
-from libs.contracts.words import DecisionKind, Phase
+from libs.contracts.words import Phase
+from services.gatekeeper.answers import GOING_ON
 from services.gatekeeper.run import Run
-
-AGREEING = (DecisionKind.APPROVE, DecisionKind.OVERRIDE)
 
 
 class Quorum(NamedTuple):
@@ -63,4 +62,4 @@ def _agrees(run: Run, decision: DecisionRecorded) -> bool:
     commit = run.checkpoint.commit if run.checkpoint else run.commit
     now = (run.phase, run.attempt, commit, run.begun.policy_digest)
     about = (decision.phase, decision.attempt, decision.commit, decision.policy_digest)
-    return decision.kind in AGREEING and not decision.automatic and about == now
+    return decision.kind in GOING_ON and not decision.automatic and about == now

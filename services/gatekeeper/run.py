@@ -28,7 +28,7 @@ from libs.contracts.facts import (
     WatchEnded,
     WatchStarted,
 )
-from libs.contracts.words import Phase
+from libs.contracts.words import Disposition, Phase
 from libs.contracts.workflow import LoopName
 from services.gatekeeper.transitions import SETTLED, Stage
 
@@ -126,6 +126,11 @@ class Run:
     def is_called(self) -> bool:
         """A human was called since the run came to its stage."""
         return self.escalated_in == self.cause
+
+    @property
+    def is_stopped_by_gate(self) -> bool:
+        """The verdict on the attempt at hand ended the run, rather than time or money."""
+        return self.judged is not None and self.judged.disposition is Disposition.ABORT
 
     @property
     def is_settled(self) -> bool:

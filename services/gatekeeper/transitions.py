@@ -5,7 +5,7 @@ the fact's type and, where the type alone does not tell, what was disposed or de
 person of several that are needed). `TRANSITIONS`
 says where each event leads; `SILENT` events are true but move nothing; any other event in a stage
 does not fit, is counted and shown, and changes nothing. Terminal stages are listed too: an aborted
-run can be resumed by a human, an ended one stays as it is. The diagram in the documentation is
+run can be taken up by a human, an ended one stays as it is. The diagram in the documentation is
 made from this table.
 """
 
@@ -114,6 +114,8 @@ TRANSITIONS: Final[dict[Stage, dict[str, Stage]]] = {
     Stage.WATCHING: {"watch.ended": Stage.WATCHED},
     Stage.WATCHED: {"run.finished": Stage.ENDED},
     Stage.ABORTED: {
+        "decision.recorded:approve": Stage.APPROVED,
+        "decision.recorded:override": Stage.APPROVED,
         "decision.recorded:resume": Stage.HEALING,
         "decision.recorded:guide": Stage.HEALING,
         "decision.recorded:retry": Stage.HEALING,

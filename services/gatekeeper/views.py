@@ -3,6 +3,7 @@
 from libs.contracts.facts import DecisionRecorded, DecisionRefused, GateJudged, RunStarted
 from libs.contracts.views import CheckpointView, PhaseView, RunView, State
 from libs.contracts.words import DecisionKind, Outcome, Phase, RunOutcome
+from services.gatekeeper.answers import offered
 from services.gatekeeper.quorum import quorum
 from services.gatekeeper.retries import pause_s
 from services.gatekeeper.run import AttemptRecord, Run
@@ -199,7 +200,8 @@ def _moves(run: Run) -> list[str]:
         case Stage.WATCHING if run.watch is not None:
             return ["What moves it: the end of the watch."]
         case Stage.ABORTED:
-            return [f"What moves it: rung decide {run.run[:8]} {DecisionKind.RESUME} (or {DecisionKind.GUIDE})."]
+            kinds = " or ".join(offered(run))
+            return [f"What moves it: rung decide {run.run[:8]} {kinds}." if kinds else "Nothing moves it any more."]
         case Stage.AUTHORISED:
             late = ["A human was called, since this takes too long."] if run.is_called else []
             return ["What moves it: the merger, which lands exactly the authorised tree.", *late]

@@ -473,3 +473,41 @@ def test_after_a_refused_merge_one_of_those_who_agreed_says_it_again() -> None:
     back = log.then(merge_refused()).settled()
     assert back.run.stage is Stage.WAITING
     assert recorded(back, asks(DecisionKind.APPROVE, "d3", by="ann"))[0].awaits == 0
+
+
+def aborted_by_gate(phase: Phase = Phase.TEST, evidence: Evidence | None = None) -> Given:
+    """A run at the highest level that a required gate has ended; nothing is healed."""
+    loops = {name: loop.model_copy(update={"max": 0}) for name, loop in POLICY.loops.items()}
+    policy = POLICY.model_copy(update={"loops": loops})
+    log = given(adopted(policy), *granted(Level.ASE), started(level=Level.ASE, policy=policy)).settled()
+    while log.run.phase is not phase:
+        log = log.then(completed(log.run.phase)).settled()
+    return log.then(completed(phase, evidence=BAD[phase] if evidence is None else evidence)).settled()
+
+
+def test_a_human_may_override_the_gate_that_ended_a_run_and_it_goes_on_from_there() -> None:
+    log = aborted_by_gate()
+    assert log.run.stage is Stage.ABORTED
+    assert refusal(log, asks(DecisionKind.APPROVE)).code == "approve_on_fail"
+    assert refusal(log, asks(DecisionKind.OVERRIDE, reason="")).code == "no_reason"
+    fact, stage = recorded(log, asks(DecisionKind.OVERRIDE))
+    assert (fact.is_override, fact.phase, stage) == (True, Phase.TEST, Stage.APPROVED)
+    on = log.requests(asks(DecisionKind.OVERRIDE)).after.settled()
+    assert (on.run.stage, on.run.phase) == (Stage.WORKING, Phase.REVIEW)
+
+
+def test_a_human_may_approve_what_ended_a_run_by_silence() -> None:
+    log = aborted_by_gate(Phase.REVIEW, SILENT)
+    assert log.run.stage is Stage.ABORTED
+    assert refusal(log, asks(DecisionKind.OVERRIDE)).code == "nothing_to_override"
+    on = log.requests(asks(DecisionKind.APPROVE)).after.settled()
+    assert (on.run.stage, on.run.phase) == (Stage.WORKING, Phase.DOCUMENT)
+
+
+def test_nobody_approves_after_the_time_to_decide() -> None:
+    log = supervised_plan()
+    while log.timers:
+        log = log.timer(log.timers[-1]).settled()
+    assert log.run.stage is Stage.ABORTED
+    assert refusal(log, asks(DecisionKind.APPROVE)).code == "too_late"
+    assert recorded(log, asks(DecisionKind.RESUME))[1] is Stage.HEALING

@@ -30,8 +30,9 @@ from libs.contracts.workflow import (
     default_policy,
     policy_digest,
 )
+from services.gatekeeper.answers import AT_CHECKPOINT
 from services.gatekeeper.budget import DEADLINE_S
-from services.gatekeeper.decider import ANSWERS, decide
+from services.gatekeeper.decider import decide
 from services.gatekeeper.evolution import fold as fold_run
 from services.gatekeeper.retries import PAUSES_S
 from services.gatekeeper.run import Run
@@ -92,7 +93,7 @@ def stops(phase: Phase, *, can_approve: bool = True, reason: str = "") -> Checkp
         commit=commit,
         policy_digest=DIGEST,
         reason=reason or "at level assisted a human decides after every phase",
-        answers=(first, *ANSWERS),
+        answers=(first, *AT_CHECKPOINT),
     )
 
 

@@ -91,7 +91,7 @@ def test_a_run_that_no_longer_waits_shows_no_checkpoint() -> None:
         (
             begun(Level.AUTONOMOUS).then(completed(Phase.PLAN, declined="no")).settled(),
             "aborted",
-            f"What moves it: rung decide {RUN[:8]} resume",
+            f"What moves it: rung decide {RUN[:8]} override or resume or guide",
         ),
         (authorised(), "working", "the merger, which lands exactly the authorised tree"),
         (authorised().then(refused()).settled(), "waiting", "nothing moved: dirty"),

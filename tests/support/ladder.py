@@ -49,15 +49,17 @@ async def lift_freeze(system: System, repository: Path) -> None:
     await _state(system, FreezeLifted(workflow=_workflow(repository), by=BY, reason=REASON))
 
 
+async def timer_due(system: System, run: str, timer: str) -> None:
+    """Until the moment of a timer came, whether or not anybody is there to notice."""
+    async with _as_gatekeeper(system) as client:
+        await until(lambda: _due(client, run, timer))
+
+
 async def timer_passed(system: System, run: str, timer: str) -> None:
     """Until the moment of a timer came and the gatekeeper is done with it, whatever it made of it."""
     async with _as_gatekeeper(system) as client:
 
-        async def is_due() -> int:
-            found = await _ask(client, "STREAM.MSG.GET.TIMERS", last_by_subj=f"{TIMER_DUE}.{run}.{timer}")
-            return int(found["message"]["seq"]) if "message" in found else 0
-
-        sequence = await until(is_due)
+        sequence = await until(lambda: _due(client, run, timer))
 
         async def is_settled() -> bool:
             found = await _ask(client, "CONSUMER.INFO.TIMERS.gatekeeper")
@@ -91,6 +93,12 @@ async def _as_gatekeeper(system: System) -> AsyncIterator[Client]:
     endpoint = system.server.endpoint
     async with await nats.connect(endpoint.url, **connect_options(endpoint.keys, "gatekeeper")) as client:
         yield client
+
+
+async def _due(client: Client, run: str, timer: str) -> int:
+    """Where in the stream a timer came due; 0 as long as it did not."""
+    found = await _ask(client, "STREAM.MSG.GET.TIMERS", last_by_subj=f"{TIMER_DUE}.{run}.{timer}")
+    return int(found["message"]["seq"]) if "message" in found else 0
 
 
 async def _ask(client: Client, call: str, **question: str) -> dict[str, dict[str, int]]:

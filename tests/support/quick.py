@@ -47,7 +47,8 @@ FILES: Final = {
           finding="{\\"ruleId\\": \\"no-eval\\", \\"level\\": \\"error\\", \\"message\\": {\\"text\\": \\"eval\\"}"
           results="${results:+$results, }$finding, \\"locations\\": [{\\"physicalLocation\\": $place}]}"
         done
-        driver='"tool": {"driver": {"name": "no-eval"}}'
+        rule='{"id": "no-eval", "properties": {"security-severity": "9.8"}}'
+        driver="\\"tool\\": {\\"driver\\": {\\"name\\": \\"no-eval\\", \\"rules\\": [$rule]}}"
         echo "{\\"version\\": \\"2.1.0\\", \\"runs\\": [{$driver, \\"results\\": [$results]}]}" > lint.sarif
         """,
 }
@@ -79,7 +80,7 @@ WRONG: Final = "answer 'height + width'"
 """Both tests fail, as before."""
 
 EVAL: Final = "answer 'width * height'; sed -i '$ s/$/ # eval/' area.sh"
-"""Both tests pass, and the linter has something to say."""
+"""Both tests pass, and the linter finds a blocker."""
 
 LEARNS: Final = f"""\
 if told 'of 3 by 4' failures.md; then {ALWAYS_12}; elif told 'of 2 by 5' failures.md; then {RIGHT}; else {WRONG}; fi"""

@@ -11,11 +11,12 @@ import uuid
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import nats
 from nats.aio.client import Client
 
+from libs.contracts.facts import Fact
 from libs.contracts.history import History
 from libs.contracts.requests import DecisionRequest, IssueRequest, issue_id, run_id
 from libs.contracts.subjects import run_filter
@@ -31,6 +32,7 @@ from libs.runtime.settings import Settings
 from tests.support.waiting import until
 
 ROOT = Path(__file__).parents[2]
+F = TypeVar("F", bound=Fact)
 
 
 @dataclass
@@ -65,6 +67,18 @@ class System:
         """As a power cut would: no chance to say goodbye."""
         self.processes[service].send_signal(signal.SIGKILL)
         self.processes[service].wait()
+
+    async def restart(self, *services: Service) -> None:
+        """Kill them all, then start them all, and go on when they are ready."""
+        for service in services:
+            self.kill_service(service)
+        await self.start_again(*services)
+
+    async def start_again(self, *services: Service) -> None:
+        """Start what was killed, and go on when it is ready."""
+        for service in services:
+            self.start_service(service)
+        await asyncio.gather(*(self.healthy(service) for service in services))
 
     def stop(self) -> None:
         for process in self.processes.values():
@@ -109,6 +123,19 @@ class Operator:
     async def history(self, run: str) -> History:
         return await Log(self.client, api=API).read(run_filter(run))
 
+    async def facts(self, run: str, kind: type[F]) -> list[F]:
+        """The run's facts of one kind, oldest first, read from the log itself."""
+        return [recorded.fact for recorded in (await self.history(run)).facts if isinstance(recorded.fact, kind)]
+
+    async def until_stated(self, run: str, kind: type[F], **fields: Any) -> F:
+        """Until the run's log holds a fact of this kind with these fields."""
+
+        async def found() -> list[F]:
+            facts = await self.facts(run, kind)
+            return [fact for fact in facts if all(getattr(fact, name) == value for name, value in fields.items())]
+
+        return (await until(found, within_s=60))[-1]
+
     async def open_issue(self, repository: Path, title: str, body: str = "", **more: Any) -> str:
         request = IssueRequest(repository=str(repository), key=uuid.uuid4().hex, title=title, body=body, **more)
         headers, data = encode_request(request, request_id=uuid.uuid4().hex, source="/test")
@@ -133,6 +160,24 @@ class Operator:
         found = await until(is_there, within_s=120)
         assert found is not None
         return found
+
+    async def until_stopped(self, run: str, after: RunView | None = None) -> RunView:
+        """The next place, later than the view `after`, where the run waits for somebody or is through."""
+
+        async def is_there() -> RunView | None:
+            view = await self.view(run)
+            if view is None or (after is not None and view.sequence <= after.sequence):
+                return None
+            return view if view.stage in ("waiting", "aborted", "ended") or view.outcome == "merged" else None
+
+        view = await until(is_there, within_s=60)
+        assert view is not None
+        return view
+
+    async def answer(self, view: RunView, kind: DecisionKind, **more: Any) -> RunView:
+        """Decide where the view shows the run, and see where it stops next."""
+        await self.decide(view.run, kind, **more)
+        return await self.until_stopped(view.run, after=view)
 
     async def approve_until_end(self, run: str) -> RunView:
         """Approve what passed and reject what did not, checkpoint after checkpoint."""
