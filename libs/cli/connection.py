@@ -77,6 +77,17 @@ class Connection:
         """The run with this id, or with the one id that begins so."""
         return RunView.model_validate(await self.ask("run", run=run))
 
+    async def views(self, limit: int, **question: Any) -> list[RunView]:
+        """Runs in the order of the question, page by page, since one answer may not hold all of them."""
+        found: dict[str, RunView] = {}
+        offset = 0
+        while len(found) < limit and (
+            page := await self.ask("runs", limit=limit - len(found), offset=offset, **question)
+        ):
+            offset += len(page)
+            found |= {view["run"]: RunView.model_validate(view) for view in page}
+        return list(found.values())
+
     async def publish(self, subject: str, headers: Headers, data: bytes) -> int:
         """Store a request and return its sequence; what comes of it is the services' to say."""
         answer = await self._request(subject, data, headers=headers)

@@ -119,8 +119,8 @@ def viewer(name: str | None) -> Viewer:
 
 async def _inbox(viewer: Viewer, data: Path | None, screen: Screen, *, everything: bool) -> None:
     async with connected(data) as connection:
-        found = await connection.ask("runs", outcome="waiting", oldest_first=True, limit=SHOWN_MAX + 1)
-    waiting = in_order(RunView.model_validate(view) for view in found[:SHOWN_MAX])
+        found = await connection.views(SHOWN_MAX + 1, outcome="waiting", oldest_first=True)
+    waiting = in_order(found[:SHOWN_MAX])
     shown = [one for one in waiting if everything or viewer.hindrance(one) is None]
     now = time.time()
     if screen.is_json:

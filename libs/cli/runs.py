@@ -75,14 +75,14 @@ app.command("bundle", epilog=bundle.EXAMPLE)(bundle.bundle_run)
 
 async def _list(repository: str | None, limit: int, data: Path | None, screen: Screen) -> None:
     async with connected(data) as connection:
-        found = await connection.ask("runs", limit=limit, repository=repository)
+        found = await connection.views(limit, repository=repository)
     if screen.is_json:
-        return screen.answer(found)
+        return screen.answer([view.model_dump(mode="json") for view in found])
     if not found:
         screen.progress("No runs yet." if repository is None else f"No runs of {repository} yet.")
         return None
     made = table("run", "outcome", "at", "level", "began (UTC)", "repository", "title")
-    for view in map(RunView.model_validate, found):
+    for view in found:
         at = view.phases[-1].phase if view.phases else view.stage
         level = view.level_in_force or view.level
         repository_name = cell(Path(view.repository).name, 30)

@@ -6,7 +6,7 @@ The answer is `{"ok": value}` or `{"error": sentence, "code": word}`.
 import asyncio
 import json
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, Final, cast, get_args
 
 from faststream.nats import NatsBroker, NatsMessage
@@ -20,6 +20,8 @@ from services.gatekeeper.replay import replay
 
 LIMIT_DEFAULT = 50
 LIMIT_MAX = 1000
+ANSWER_MAX = 700_000
+"""Characters of views in one answer; the server takes messages of 1 MiB."""
 STATES: Final[tuple[str, ...]] = get_args(State)
 
 logger = logging.getLogger("rung")
@@ -44,9 +46,14 @@ class Queries:
         outcome = _state(question.get("outcome"))
         is_oldest_first = question.get("oldest_first") is True
         rows = await asyncio.to_thread(
-            self._projection.runs, limit, question.get("repository"), outcome, is_oldest_first=is_oldest_first
+            self._projection.runs,
+            limit,
+            question.get("repository"),
+            outcome,
+            is_oldest_first=is_oldest_first,
+            offset=int(question.get("offset") or 0),
         )
-        return [_plain(row.view) for row in rows]
+        return _fitting(_plain(row.view) for row in rows)
 
     async def run(self, question: Mapping[str, Any]) -> Any:
         row = await asyncio.to_thread(self._projection.run_by_prefix, str(question.get("run", "")))
@@ -62,6 +69,18 @@ def _state(word: Any) -> State | None:
     if word is None or word in STATES:
         return cast("State | None", word)
     raise ValueError(f"{word!r} is no outcome; known are {', '.join(STATES)}")
+
+
+def _fitting(views: Iterable[Any]) -> list[Any]:
+    """As many of the views as one message holds, and at least one; the rest is asked for by `offset`."""
+    fitting: list[Any] = []
+    size = 0
+    for view in views:
+        size += len(json.dumps(view))
+        if fitting and size > ANSWER_MAX:
+            break
+        fitting.append(view)
+    return fitting
 
 
 def _plain(view: RunView) -> Any:

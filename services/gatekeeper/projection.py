@@ -165,14 +165,20 @@ class Projection:
             return _position(connection)
 
     def runs(
-        self, limit: int, repository: str | None = None, outcome: State | None = None, *, is_oldest_first: bool = False
+        self,
+        limit: int,
+        repository: str | None = None,
+        outcome: State | None = None,
+        *,
+        is_oldest_first: bool = False,
+        offset: int = 0,
     ) -> list[RunRow]:
         """The runs that began last, newest first; of one repository, or in one state, where given.
 
-        Oldest first, those come that have been where they are for longest.
+        Oldest first, those come that have been where they are for longest. `offset` are left out before them.
         """
         order = _RUNS.c.moved_at if is_oldest_first else _RUNS.c.started_at.desc()
-        wanted = select(_RUNS).order_by(order, _RUNS.c.run).limit(max(limit, 0))
+        wanted = select(_RUNS).order_by(order, _RUNS.c.run).limit(max(limit, 0)).offset(max(offset, 0))
         if repository is not None:
             wanted = wanted.where(_RUNS.c.repository == repository)
         if outcome is not None:

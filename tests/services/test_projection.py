@@ -222,6 +222,7 @@ def test_runs_are_listed_newest_first_by_repository_and_no_more_than_asked(proje
     assert [stored.run for stored in projection.runs(1)] == ["r-new"]
     assert [stored.run for stored in projection.runs(10, "/srv/shop")] == ["r-new", "r-old"]
     assert projection.runs(10, "/srv") == projection.runs(-1) == []
+    assert [stored.run for stored in projection.runs(10, offset=1)] == ["r-else", "r-old"]
 
 
 def test_an_old_run_of_a_state_is_found_whatever_many_newer_runs_of_other_states_there_are(
