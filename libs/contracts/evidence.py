@@ -42,7 +42,9 @@ class TestCase(Frozen):
 class TestEvidence(Frozen):
     """Counts over all cases; `failures` names the first failed or errored ones.
 
-    `targets` are the tests that the plan set out to repair.
+    `targets` are the tests that the plan set out to repair. Of the failures, `flaky` passed when they were
+    run again on the same commit, and `preexisting` fail on the base too and are no targets; the names are
+    the first of each. `command` runs the tests by hand.
     """
 
     __test__ = False
@@ -56,6 +58,11 @@ class TestEvidence(Frozen):
     failures: tuple[TestCase, ...] = ()
     targets: tuple[str, ...] = ()
     targets_passed: Count = 0
+    flaky: Count = 0
+    flaky_names: tuple[str, ...] = ()
+    preexisting: Count = 0
+    preexisting_names: tuple[str, ...] = ()
+    command: str = ""
 
     @property
     def total(self) -> int:
@@ -69,6 +76,17 @@ class CoverageEvidence(Frozen):
     lines_count: Count
     changed_covered_count: Count | None = None
     changed_lines_count: Count | None = None
+    base_covered_count: Count | None = None
+    base_lines_count: Count | None = None
+
+    @property
+    def base_ratio(self) -> float | None:
+        """The same share on the base; `None` when it was not measured."""
+        return (
+            self.base_covered_count / self.base_lines_count
+            if self.base_covered_count is not None and self.base_lines_count
+            else None
+        )
 
     @property
     def lines_ratio(self) -> float | None:
@@ -92,10 +110,27 @@ class Finding(Frozen):
     line: Count = 0
     message: str = ""
     fingerprint: str = ""
+    is_security: bool = False
+
+
+class Waived(Frozen):
+    """A finding that a waiver lets pass; `days_left` is negative once it has expired, and then the finding counts."""
+
+    fingerprint: str
+    severity: Severity
+    rule: str
+    file: str
+    author: str
+    reason: str
+    days_left: int
 
 
 class ReviewEvidence(Frozen):
-    """Findings on the changed lines only; `tools` ran and were read, so no findings from them is an answer."""
+    """Findings on the changed lines only; `tools` ran and were read, so no findings from them is an answer.
+
+    Waived findings are in no count. `lint_errors` and `lint_warnings` go by the level that the tools gave,
+    `type_errors` by type checkers alone, `None` when none ran. `command` runs the analysers by hand.
+    """
 
     tools: tuple[str, ...] = ()
     blocker: Count = 0
@@ -104,6 +139,41 @@ class ReviewEvidence(Frozen):
     minor: Count = 0
     info: Count = 0
     findings: tuple[Finding, ...] = ()
+    security: Count = 0
+    lint_errors: Count = 0
+    lint_warnings: Count = 0
+    type_errors: Count | None = None
+    waived: tuple[Waived, ...] = ()
+    command: str = ""
+
+
+class Mutant(Frozen):
+    """A small change to a changed line which no test noticed."""
+
+    path: str
+    line: Count
+    change: str
+
+
+class MutationEvidence(Frozen):
+    """Mutants of the changed lines: how many were tried, how many made a test fail, and the first that did not."""
+
+    tried: Count
+    killed: Count
+    survivors: tuple[Mutant, ...] = ()
+
+
+class DocumentEvidence(Frozen):
+    """What was found in the documents of the candidate; each list names the first ones.
+
+    `undocumented` are public names of changed files without documentation, `None` when nobody can tell;
+    `stale` are names that the change removed and a readme still speaks of.
+    """
+
+    links_checked: Count = 0
+    broken_links: tuple[str, ...] = ()
+    undocumented: tuple[str, ...] | None = None
+    stale: tuple[str, ...] = ()
 
 
 class ChangedFile(Frozen):
@@ -158,7 +228,11 @@ class Problem(Frozen):
 
 
 class Evidence(Frozen):
-    """All that was collected for one attempt; artifacts by name and digest hold the reports themselves."""
+    """All that was collected for one attempt; artifacts by name and digest hold the reports themselves.
+
+    `strayed` are changed files that the plan does not name, `unsigned_count` commits of the change without a
+    valid signature, `reported` the values that the repository's own reports hold.
+    """
 
     commit: ObjectId | None = None
     tree: ObjectId | None = None
@@ -169,5 +243,11 @@ class Evidence(Frozen):
     review: ReviewEvidence | None = None
     integration: IntegrationEvidence | None = None
     changelog_touched: bool | None = None
+    mutation: MutationEvidence | None = None
+    documents: DocumentEvidence | None = None
+    strayed: tuple[str, ...] | None = None
+    is_proposed: bool | None = None
+    unsigned_count: Count | None = None
+    reported: dict[str, bool | int | float | str] = Field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
     artifacts: dict[str, Digest] = Field(default_factory=dict)

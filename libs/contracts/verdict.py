@@ -9,7 +9,8 @@ class CriterionVerdict(Frozen):
     """One question asked of the evidence.
 
     `code` is stable for programs, `message` one sentence for a person, `flip` says what would
-    change the outcome, and `margin` is measured minus limit where both are numbers.
+    change the outcome, `margin` is measured minus limit where both are numbers, and `reproduce` is the
+    command by which it is measured by hand.
     """
 
     name: str
@@ -20,6 +21,7 @@ class CriterionVerdict(Frozen):
     limit: Measured = None
     margin: float | None = None
     flip: str = ""
+    reproduce: str = ""
 
 
 class Verdict(Frozen):

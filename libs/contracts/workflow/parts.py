@@ -108,11 +108,15 @@ class Criterion(Frozen):
     """One question to the evidence. Percentages are 0 to 100, durations milliseconds.
 
     `warn_at` is a second limit, stricter than the first: a value between the two passes with a warning.
+    With `from_base` the limit is that much above (or below) what the base has, and `limit` the same in words.
+    A share of fewer than `min_sample` lines is not judged, only warned of.
     """
 
     name: str
     limit: StrictBool | StrictInt | StrictFloat | StrictStr
     warn_at: StrictInt | StrictFloat | None = None
+    from_base: float | None = None
+    min_sample: Annotated[int, Field(ge=1)] | None = None
     is_dry_run: bool = False
     severity: GateSeverity = GateSeverity.BLOCKER
 
@@ -268,11 +272,15 @@ class CommandPolicy(Frozen):
 
 
 class ReportPolicy(Frozen):
-    """Globs relative to the repository; an empty tuple leaves it to what is detected."""
+    """Globs relative to the repository; an empty tuple leaves it to what is detected.
+
+    `values` are JSON files with the repository's own measurements, one object of names and values each.
+    """
 
     junit: tuple[str, ...] = ()
     coverage: tuple[str, ...] = ()
     sarif: tuple[str, ...] = ()
+    values: tuple[str, ...] = ()
 
 
 class CapPolicy(Frozen):
