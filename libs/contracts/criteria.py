@@ -70,8 +70,8 @@ def _coverage(name: str, same_as: str = "") -> CriterionSpec:
     return CriterionSpec(name, Form.MIN, Unit.PERCENT, _TESTED, ("coverage",), meaning, same_as)
 
 
-def _exactly(name: str, phases: tuple[Phase, ...], meaning: str) -> CriterionSpec:
-    return CriterionSpec(name, Form.EXACT, Unit.COUNT, phases, (), meaning)
+def _share(name: str, evidence: str, meaning: str) -> CriterionSpec:
+    return CriterionSpec(name, Form.MIN, Unit.PERCENT, _TESTED, (evidence,), meaning)
 
 
 _SPECS: Final = (
@@ -85,28 +85,33 @@ _SPECS: Final = (
     _coverage("coverage_min"),
     _coverage("coverage_minimum", "coverage_min"),
     _flag("new_code_covered", _TESTED, ("coverage",), "Every runnable line that the change added was run by a test."),
+    _share("new_code_coverage_min", "coverage", "Share of the changed runnable lines that the tests ran."),
+    _share("mutation_score_min", "mutation", "Share of the mutants of the changed lines that the tests noticed."),
+    _flag("no_surviving_mutants", _TESTED, ("mutation",), "The tests noticed every mutant of the changed lines."),
     _flag("no_skipped_tests", _TESTED, ("tests",), "No test was skipped."),
     _at_most("max_test_duration_ms", _TESTED, ("tests",), "How long all tests took together.", Unit.MILLISECONDS),
-    _flag("no_snapshot_regressions", _TESTED, (), "No recorded snapshot differs from what the tests produced."),
+    _flag("no_snapshot_regressions", _TESTED, ("tests",), "No recorded snapshot differs or was changed."),
     _at_most("max_blockers", _REVIEWED, ("review",), "Blocker findings on the changed lines."),
     _flag("no_blockers", _REVIEWED, ("review",), "No blocker finding on the changed lines."),
     _at_most("max_critical", _REVIEWED, ("review",), "Critical findings on the changed lines."),
     _at_most("tech_debt_max", _REVIEWED, ("review",), "Findings of technical debt (major, minor) on changed lines."),
     _flag("tech_debt_logged", _REVIEWED, ("review",), "Findings of technical debt are recorded one by one."),
-    _exactly("security_issues", _REVIEWED, "Findings of security analysers on the changed lines."),
-    _flag("plan_adherence", _REVIEWED, (), "The change does what the plan says and nothing else."),
-    _exactly("lint_errors", _LINTED, "Linter findings of weight error on the changed lines."),
-    _at_most("lint_warnings_max", _LINTED, (), "Linter findings of lesser weight on the changed lines."),
-    _flag("type_check_pass", _LINTED, (), "The type checker ran and found nothing on the changed lines."),
+    _at_most("security_issues", _REVIEWED, ("review",), "Findings of security analysers on the changed lines."),
+    _flag("plan_adherence", _REVIEWED, ("strayed",), "The change touches no code that the plan does not name."),
+    _at_most("lint_errors", _REVIEWED, ("review",), "Linter findings of level error on the changed lines."),
+    _at_most("lint_warnings_max", _REVIEWED, ("review",), "Linter findings of lesser level on the changed lines."),
+    _flag("type_check_pass", _REVIEWED, ("review",), "A type checker ran and found nothing on the changed lines."),
     _flag("has_changelog_entry", _DOCUMENTED, ("changelog_touched",), "The change adds to the changelog."),
-    _flag("no_broken_links", _DOCUMENTED, (), "Every link in the documentation leads somewhere."),
-    _flag("readme_updated_if_needed", _DOCUMENTED, (), "The readme still tells the truth after the change."),
-    _flag("all_public_apis_documented", _DOCUMENTED, (), "Every public name has documentation."),
-    _flag("pr_created", _DEPLOYED, (), "The change was proposed as a pull request."),
+    _flag(
+        "no_broken_links", _DOCUMENTED, ("documents",), "Every link between files of the repository leads somewhere."
+    ),
+    _flag("readme_updated_if_needed", _DOCUMENTED, ("documents",), "No readme speaks of a name that was removed."),
+    _flag("all_public_apis_documented", _DOCUMENTED, ("documents",), "Public names in changed files are documented."),
+    _flag("pr_created", _DEPLOYED, ("is_proposed",), "The change was proposed on a branch of its own."),
     _flag("branch_up_to_date", _DEPLOYED, ("integration",), "The change stands on the current tip."),
     _flag("no_merge_conflicts", _DEPLOYED, ("integration",), "The change joins the current tip without a conflict."),
     _flag("ci_pipeline_pass", _DEPLOYED, (), "The forge's own checks passed on the integration commit."),
-    _flag("all_commits_signed", _DEPLOYED, (), "Every commit of the change carries a valid signature."),
+    _flag("all_commits_signed", _DEPLOYED, ("unsigned_count",), "The commit that would land is signed."),
     _at_most("max_files_changed", _BUILD, ("diff",), "How many files the change touches."),
 )
 

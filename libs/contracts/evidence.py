@@ -44,7 +44,7 @@ class TestEvidence(Frozen):
 
     `targets` are the tests that the plan set out to repair. Of the failures, `flaky` passed when they were
     run again on the same commit, and `preexisting` fail on the base too and are no targets; the names are
-    the first of each. `command` runs the tests by hand.
+    the first of each. `quarantined` are flaky ones that the gate lists. `command` runs the tests by hand.
     """
 
     __test__ = False
@@ -62,6 +62,7 @@ class TestEvidence(Frozen):
     flaky_names: tuple[str, ...] = ()
     preexisting: Count = 0
     preexisting_names: tuple[str, ...] = ()
+    quarantined: tuple[str, ...] = ()
     command: str = ""
 
     @property

@@ -20,7 +20,9 @@ def judge(run: Run, ladder: Ladder) -> GateJudged:
     """The verdict on the answer at hand, and who decides by the level in force."""
     started = run.begun
     declined = run.answer.declined if isinstance(run.answer, PhaseCompleted) else None
-    verdict = classify(run.evidence, started.policy.criteria_of(run.phase), declined=declined)
+    policy = started.policy
+    flaky = policy.gates[run.phase].flaky if run.phase in policy.gates else ()
+    verdict = classify(run.evidence, policy.criteria_of(run.phase), declined=declined, flaky=flaky)
     level = ladder.in_force(started.level)
     loop, stopped = healing(run, verdict, declined=declined)
 

@@ -1,13 +1,18 @@
 """The gatekeeper's wake-ups: which run a delivery is about, and settling it.
 
 Every wake-up ends the same way: the run and its ladder are read to the head, what is owed is
-stated fact by fact, and the timers that the state asks for are scheduled.
+stated fact by fact, and the timers that the state asks for are scheduled. A fact that was below the
+head when its run was settled last wakes nobody up again: what it tells has been decided on already.
 """
 
 import asyncio
 import logging
+import time
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Final, NamedTuple, TypeVar
 
 from libs.contracts.facts import Fact, LadderFact, Owed, RunFact
 from libs.contracts.history import Fence, History
@@ -17,6 +22,7 @@ from libs.contracts.people import EVERYONE, People
 from libs.contracts.requests import run_id
 from libs.contracts.subjects import ladder_filter, run_filter
 from libs.contracts.wire import Newer, decode_decision_request
+from libs.runtime.remembering import RememberingLog
 from libs.runtime.settling import settle
 from libs.runtime.shell import Delivery, Refused, Shell
 from libs.runtime.telemetry import root_traceparent
@@ -24,12 +30,18 @@ from libs.runtime.timers import schedule
 from services.gatekeeper.decider import decide
 from services.gatekeeper.decisions import consider
 from services.gatekeeper.evolution import fold as fold_run
-from services.gatekeeper.projection import Projection
+from services.gatekeeper.projection import Projection, RunRow
 from services.gatekeeper.replay import replay, row_of
 from services.gatekeeper.run import Run
 from services.gatekeeper.timers import Timer, due, open_timers
 
-SWEEP_S = 60.0
+SWEEP_S: Final = 60.0
+TIMER_DOUBT_S: Final = 3 * SWEEP_S
+"""How long before its moment a timer is scheduled again at each sweep, in case it was lost."""
+SETTLED_MAX: Final = 100_000
+"""Runs of which it is remembered how far they were settled."""
+
+T = TypeVar("T")
 
 logger = logging.getLogger("rung")
 
@@ -54,10 +66,20 @@ class Case:
                 raise AssertionError(f"the gatekeeper does not state {fact.subject}")
 
 
-class Keeper:
-    """Settles runs over one shell, one at a time; `scheduled` remembers what has been scheduled since the last sweep.
+class Settled(NamedTuple):
+    """How far a run and its ladder were read when nothing was owed."""
 
-    Taking turns only saves work: what keeps two gatekeepers apart is the fence.
+    run_head: int
+    workflow: str
+    ladder_head: int
+
+
+class Keeper:
+    """Settles runs over one shell, one at a time.
+
+    Taking turns only saves work: what keeps two gatekeepers apart is the fence. What is remembered
+    saves work too, and is lost at the end of the process: which timers were scheduled (`_scheduled`),
+    how far runs were settled (`_settled`) and how far they were put as rows (`_projected`).
     """
 
     def __init__(self, shell: Shell, projection: Projection, people: People = EVERYONE) -> None:
@@ -65,16 +87,23 @@ class Keeper:
         self._projection = projection
         self._people = people
         self._scheduled: dict[str, frozenset[Timer]] = {}
+        self._settled: OrderedDict[str, Settled] = OrderedDict()
+        self._projected: OrderedDict[str, int] = OrderedDict()
+        self._replayed = 0
         self._turn = asyncio.Lock()
+
+    @cached_property
+    def _log(self) -> RememberingLog:
+        return RememberingLog.over(self._shell.log)
 
     async def on_fact(self, delivery: Delivery) -> None:
         match delivery.tokens:
             case ["run", run, *_]:
-                await self.settle(run)
+                await self._settle_to(delivery.sequence, run)
             case ["issue", issue, "opened" | "edited", revision]:
-                await self.settle(run_id(issue, int(revision)), delivery.subject)
-            case ["workflow", *_]:
-                await self._settle_open_runs()
+                await self._settle_to(delivery.sequence, run_id(issue, int(revision)), delivery.subject)
+            case ["workflow", workflow, *_]:
+                await self._settle_runs_of(workflow, delivery.sequence)
             case _:
                 return
 
@@ -93,55 +122,86 @@ class Keeper:
     async def on_timer(self, delivery: Delivery) -> None:
         match delivery.tokens:
             case ["timers", "due", run, name]:
-                await self._settle(run, lambda case: due(case.run, name, delivery.time))
-                await self.settle(run)
+                await self._keep(run, lambda case: due(case.run, name, delivery.time) or _owed(case))
             case _:
                 raise Refused(f"{delivery.subject} names no timer")
 
     async def on_projection(self, delivery: Delivery) -> None:
         """Bring the row of the run that the fact is about to the head, and the position to the fact."""
-        rows = []
-        if delivery.tokens[0] == "run" and (row := row_of(await self._shell.log.read(run_filter(delivery.tokens[1])))):
-            rows.append(row)
+        if delivery.sequence <= self._replayed:
+            return
+        rows = await self._rows(delivery)
         await asyncio.to_thread(self._projection.put_runs, rows, position=delivery.sequence)
+        for row in rows:
+            _remember(self._projected, row.run, row.sequence)
+
+    async def _rows(self, delivery: Delivery) -> list[RunRow]:
+        match delivery.tokens:
+            case ["run", run, *_] if self._projected.get(run, 0) < delivery.sequence:
+                row = row_of(await self._log.recall(run_filter(run)))
+                return [row] if row else []
+            case _:
+                return []
 
     async def sweep(self) -> None:
-        """At start and every minute: settle each run that has not ended and schedule all its timers again.
+        """At start and every minute: settle each run that has not ended and schedule its timers; near ones again.
 
         So no lost wake-up, timer or projection matters.
         """
         if await asyncio.to_thread(self._projection.position) == 0:
+            head = await self._log.head(">")
             await replay(self._shell.log, self._projection)
+            self._replayed = head
         while True:
-            self._scheduled.clear()
-            await self._settle_open_runs()
+            self._doubt_timers()
+            for run in await asyncio.to_thread(self._projection.unsettled_runs):
+                await self.settle(run)
             await asyncio.sleep(SWEEP_S)
 
-    async def _settle_open_runs(self) -> None:
+    def _doubt_timers(self) -> None:
+        """Forget that timers were scheduled whose moment is near or has passed."""
+        sure = time.time() + TIMER_DOUBT_S
+        for run, timers in self._scheduled.items():
+            self._scheduled[run] = frozenset(timer for timer in timers if timer.at > sure)
+
+    async def _settle_runs_of(self, workflow: str, sequence: int) -> None:
+        """Settle the open runs that may not have seen this fact of their workflow's ladder."""
         for run in await asyncio.to_thread(self._projection.unsettled_runs):
-            await self.settle(run)
+            settled = self._settled.get(run)
+            if settled is None or (settled.workflow == workflow and settled.ladder_head < sequence):
+                await self.settle(run)
+
+    async def _settle_to(self, sequence: int, run: str, opened_on: str | None = None) -> None:
+        """Settle a run unless it was settled with the fact of this sequence in sight."""
+        settled = self._settled.get(run)
+        if settled is None or settled.run_head < sequence:
+            await self.settle(run, opened_on)
 
     async def settle(self, run: str, opened_on: str | None = None) -> None:
         """State what is owed about a run until nothing is, then schedule its timers."""
-        case = await self._settle(run, lambda case: decide(case.run, case.ladder), opened_on)
+        await self._keep(run, _owed, opened_on)
+
+    async def _keep(self, run: str, owed: Callable[[Case], list[Owed]], opened_on: str | None = None) -> None:
+        case = await self._settle(run, owed, opened_on)
         timers = frozenset(open_timers(case.run))
         for timer in timers - self._scheduled.pop(run, frozenset()):
             await schedule(self._shell.client, *timer)
         if timers:
             self._scheduled[run] = timers
+        _remember(self._settled, run, Settled(case.run_head, _workflow(case.run) or "", case.ladder_head))
 
     async def _settle(self, run: str, owed: Callable[[Case], list[Owed]], opened_on: str | None = None) -> Case:
         async with self._turn:
-            return await settle(self._shell.log, lambda: self._read(run, opened_on), owed)
+            return await settle(self._log, lambda: self._read(run, opened_on), owed)
 
     async def _read(self, run: str, opened_on: str | None = None) -> Case:
         """The run as the log has it; one that has not begun is read from the issue that opened it."""
-        log = self._shell.log
-        history = await log.read(run_filter(run))
+        log = self._log
+        history = await log.recall(run_filter(run))
         opening = await log.read(opened_on) if opened_on and not history.head else History()
         state = fold_run((*opening.facts, *history.facts), [u.sequence for u in (*opening.unread, *history.unread)])
         workflow = _workflow(state)
-        ladder = await log.read(ladder_filter(workflow)) if workflow else History()
+        ladder = await log.recall(ladder_filter(workflow)) if workflow else History()
         return Case(
             run=state,
             ladder=fold_ladder(ladder.facts, is_unread=bool(ladder.unread)),
@@ -149,6 +209,17 @@ class Keeper:
             ladder_head=ladder.head,
             traceparent=_traceparent(run, opening, history),
         )
+
+
+def _owed(case: Case) -> list[Owed]:
+    return decide(case.run, case.ladder)
+
+
+def _remember(kept: OrderedDict[str, T], run: str, value: T) -> None:
+    kept[run] = value
+    kept.move_to_end(run)
+    if len(kept) > SETTLED_MAX:
+        kept.popitem(last=False)
 
 
 def _workflow(run: Run) -> str | None:

@@ -1,0 +1,1 @@
+"""The gates' questions, each a small pure function of the evidence; `gates.py` lists them."""
