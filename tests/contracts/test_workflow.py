@@ -340,9 +340,9 @@ on_regression: alert
 watch: { duration: 30m, min_points: 20 }
 metrics: { errors: { query: "sum(errors)", higher_is: worse, window: 60 } }
 waivers: [{ fingerprint: ab12, reason: vendored, author: kim, expires: 2030-01-31 }]
-reported: [mutation_score_min]
+reported: [branch_share_min]
 gates:
-  test: { all_pass: yes, mutation_score_min: 60, flaky: [tests/test_net.py::test_slow] }
+  test: { all_pass: yes, branch_share_min: 60, flaky: [tests/test_net.py::test_slow] }
 """
 
 
@@ -370,7 +370,7 @@ def test_own_keys_have_their_values() -> None:
     assert policy.waivers == (
         WaiverPolicy(fingerprint="ab12", reason="vendored", author="kim", expires=dt.date(2030, 1, 31)),
     )
-    assert asked(policy.gates[Phase.TEST]) == {"all_pass": True, "mutation_score_min": 60}
+    assert asked(policy.gates[Phase.TEST]) == {"all_pass": True, "branch_share_min": 60}
     assert policy.gates[Phase.TEST].flaky == ("tests/test_net.py::test_slow",)
 
 
@@ -436,6 +436,35 @@ def test_a_criterion_may_have_a_warn_band_and_run_dry() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("text", "from_base"), [("base", 0), ("base - 0.5", -0.5), ("base-0.5%", -0.5), ("base + 1", 1)]
+)
+def test_a_limit_may_go_by_the_base(text: str, from_base: float) -> None:
+    policy = policy_of(f'gates: {{test: {{all_pass: true, coverage_min: "{text}"}}}}')
+    assert policy.gates[Phase.TEST].criteria[1] == Criterion(name="coverage_min", limit=text, from_base=from_base)
+
+
+@pytest.mark.parametrize(
+    ("criteria", "said"),
+    [
+        ("new_code_coverage_min: base", "cannot go by the base"),
+        ("coverage_min: base * 2", "a percentage from 0 to 100"),
+        ("coverage_min: {limit: base, warn: 90}", "goes by the base"),
+        ("coverage_min: {limit: 80, min_sample: 5}", "is for new_code_coverage_min alone"),
+        ("new_code_coverage_min: {limit: 80, min_sample: 0}", "whole number"),
+    ],
+)
+def test_a_limit_that_cannot_be_held_is_refused(criteria: str, said: str) -> None:
+    with pytest.raises(WorkflowRefused, match=said):
+        policy_of(f"gates: {{test: {{all_pass: true, {criteria}}}}}")
+
+
+def test_a_share_of_changed_lines_may_need_a_sample() -> None:
+    policy = policy_of("gates: {test: {all_pass: true, new_code_coverage_min: {limit: 80, min_sample: 20}}}")
+    expected = Criterion(name="new_code_coverage_min", limit=80, min_sample=20)
+    assert policy.gates[Phase.TEST].criteria[1] == expected
+
+
 def test_gates_from_phases_and_from_gates_must_all_hold() -> None:
     text = "phases: {test: {gates: {all_pass: true, coverage_min: 90}}}\ngates: {test: {coverage_min: 70}}"
     limits = [rule.limit for rule in policy_of(text).gates[Phase.TEST].criteria if isinstance(rule, Criterion)]
@@ -483,7 +512,7 @@ def test_a_problem_in_a_file_of_gates_names_that_file() -> None:
     ("name", "limit", "form"),
     [
         ("has_integration_tests", True, Form.BOOL),
-        ("mutation_score_min", 60, Form.MIN),
+        ("branch_share_min", 60, Form.MIN),
         ("branches_minimum", 60, Form.MIN),
         ("warnings_max", 3, Form.MAX),
         ("max_warnings", 3, Form.MAX),
@@ -491,7 +520,7 @@ def test_a_problem_in_a_file_of_gates_names_that_file() -> None:
         ("verdict", "approved", Form.EXACT),
         ("coverage_min", 80, Form.MIN),
         ("max_blockers", 0, Form.MAX),
-        ("security_issues", 0, Form.EXACT),
+        ("security_issues", 0, Form.MAX),
     ],
 )
 def test_the_form_of_a_criterion_follows_from_the_table_or_from_its_name(name: str, limit: Any, form: Form) -> None:
@@ -772,8 +801,8 @@ WARNED = [
         ":1: gates.plan.coverage_min: is not measured after plan, so it would find no data; it belongs to test",
     ),
     (
-        "gates: {deploy: {pr_created: true}}",
-        ":1: gates.deploy.pr_created: " + UNANSWERED,
+        "gates: {deploy: {ci_pipeline_pass: true}}",
+        ":1: gates.deploy.ci_pipeline_pass: " + UNANSWERED,
     ),
     (
         "gates: {deploy: {severity: warning, all_pass: true}}",

@@ -1,5 +1,6 @@
 """Criteria as a workflow writes them: a name with a limit, alone or in groups of which any or all must hold."""
 
+import re
 from difflib import get_close_matches
 from functools import partial
 from typing import Any, Final, NamedTuple
@@ -39,7 +40,12 @@ GATE_KEYS: Final = (
 )
 _UNANSWERED: Final = "nothing that is collected answers it, so it finds no data and a human has to look"
 _GROUPS: Final = ("any_of", "all_of")
-_LIMIT_KEYS: Final = ("limit", "warn", "dry_run", "severity")
+_LIMIT_KEYS: Final = ("limit", "warn", "min_sample", "dry_run", "severity")
+MEASURED_ON_BASE: Final = ("coverage_min",)
+"""Criteria whose limit may go by the base, by their one name."""
+SAMPLED: Final = ("new_code_coverage_min",)
+"""Criteria that are a share of lines which may be too few to say anything."""
+_FROM_BASE: Final = re.compile(r"base(?:\s*([+-])\s*(\d+(?:\.\d+)?)\s*%?)?")
 
 
 class Scope(NamedTuple):
@@ -105,12 +111,16 @@ def _option(scope: Scope, place: Place) -> Rule | None:
 
 
 def _criterion(name: str, spec: CriterionSpec | None, place: Place, scope: Scope) -> Criterion | None:
-    scope, limit_place, warn_place = _limit_parts(place, scope)
-    limit = _limit(limit_place, spec)
+    scope, parts = _limit_parts(place, scope)
+    from_base = _from_base(parts["limit"], spec)
+    limit = str(parts["limit"].node.value) if from_base is not None else _limit(parts["limit"], spec)
+    warn, sample = parts.get("warn"), parts.get("min_sample")
     criterion = Criterion(
         name=name,
         limit=limit,
-        warn_at=None if warn_place is None else warn_place.read(partial(_warn_at, name, spec, limit), None),
+        warn_at=None if warn is None else warn.read(partial(_warn_at, name, spec, limit), None),
+        from_base=from_base,
+        min_sample=None if sample is None else sample.read(partial(_min_sample, name), None),
         is_dry_run=scope.is_dry_run,
         severity=scope.severity,
     )
@@ -125,10 +135,10 @@ def _criterion(name: str, spec: CriterionSpec | None, place: Place, scope: Scope
     return criterion
 
 
-def _limit_parts(place: Place, scope: Scope) -> tuple[Scope, Place, Place | None]:
+def _limit_parts(place: Place, scope: Scope) -> tuple[Scope, dict[str, Place]]:
     """A limit alone, or a map of the limit with what goes with it."""
     if not isinstance(place.node, yaml.MappingNode):
-        return scope, place, None
+        return scope, {"limit": place}
     table = Table(place, _LIMIT_KEYS)
     if "limit" not in table.entries:
         raise Misfit("is a map without a limit")
@@ -136,7 +146,24 @@ def _limit_parts(place: Place, scope: Scope) -> tuple[Scope, Place, Place | None
         severity=table.read("severity", choice(GateSeverity), scope.severity),
         is_dry_run=table.read("dry_run", flag, scope.is_dry_run),
     )
-    return scope, table.entries["limit"], table.entries.get("warn")
+    return scope, table.entries
+
+
+def _from_base(place: Place, spec: CriterionSpec | None) -> float | None:
+    """How far the limit is from what the base has; `None` for a limit that is a value of its own."""
+    said = _FROM_BASE.fullmatch(str(place.node.value).strip()) if isinstance(place.node, yaml.ScalarNode) else None
+    if said is None or spec is None:
+        return None
+    if canonical_name(spec.name) not in MEASURED_ON_BASE:
+        raise Misfit(f"cannot go by the base, where it is not measured; {', '.join(MEASURED_ON_BASE)} can")
+    distance = float(said[2] or 0)
+    return -distance if said[1] == "-" else distance
+
+
+def _min_sample(name: str, place: Place) -> int:
+    if name not in SAMPLED:
+        raise Misfit(f"is for {', '.join(SAMPLED)} alone")
+    return whole(1)(place)
 
 
 def _limit(place: Place, spec: CriterionSpec | None) -> Limit:
@@ -162,7 +189,9 @@ def _warn_at(name: str, spec: CriterionSpec | None, limit: Limit, place: Place) 
     if form not in {Form.MIN, Form.MAX}:
         raise Misfit("needs a criterion with a lowest or a highest limit")
     value = number(place) if spec is None else _limit(place, spec)
-    if isinstance(value, bool | str) or value is None or isinstance(limit, bool | str):
+    if isinstance(limit, str):
+        raise Misfit("cannot be held against a limit that goes by the base")
+    if isinstance(value, bool | str) or value is None or isinstance(limit, bool):
         raise misfit(place, "a number")
     if (form is Form.MIN and value < limit) or (form is Form.MAX and value > limit):
         raise Misfit(f"must be stricter than the limit {limit}, not {shown(place.node)}")

@@ -127,7 +127,7 @@ VALUES: Final[dict[str, Schema]] = {
 
 _LIMITS: Final[dict[Unit, Schema]] = {
     Unit.TRUTH: _TRUTH,
-    Unit.PERCENT: _ref("percentage"),
+    Unit.PERCENT: _any(_ref("percentage"), {"type": "string", "pattern": r"^base(\s*[+-]\s*\d+(\.\d+)?\s*%?)?$"}),
     Unit.COUNT: _whole(0),
     Unit.MILLISECONDS: _any(_whole(0), VALUES["duration"]["anyOf"][1]),
 }
@@ -349,5 +349,11 @@ def _criterion(spec: CriterionSpec) -> Schema:
 
 def _with_traits(limit: Schema) -> Schema:
     """A limit alone, or a map of the limit with what goes with it."""
-    traits = {"limit": limit, "warn": limit, "dry_run": _TRUTH, "severity": _choice(GateSeverity)}
+    traits = {
+        "limit": limit,
+        "warn": limit,
+        "min_sample": _whole(1),
+        "dry_run": _TRUTH,
+        "severity": _choice(GateSeverity),
+    }
     return _any(limit, _closed(traits, required=["limit"]))
