@@ -13,8 +13,8 @@ from typing import Final
 from libs.contracts.criteria import CRITERIA, canonical_name
 from libs.contracts.evidence import Evidence, Problem, TestEvidence
 from libs.contracts.verdict import CriterionVerdict, Verdict, worst
-from libs.contracts.words import Outcome
-from libs.contracts.workflow import AllOf, AnyOf, Criterion, GateSeverity, Rule
+from libs.contracts.words import Outcome, Phase
+from libs.contracts.workflow import AllOf, AnyOf, Criterion, GateSeverity, Policy, Rule
 from services.gatekeeper.questions import changes, documents, findings, own, plans, tests
 
 Gate = Callable[[Evidence, Criterion], CriterionVerdict]
@@ -79,6 +79,12 @@ _PROBLEM_OUTCOMES: Final = {
 """How a problem with the evidence weighs; one that is not listed could not be judged at all."""
 
 WAIVER_WARNS_DAYS: Final = 14
+
+
+def verdict_of(policy: Policy, phase: Phase, evidence: Evidence, *, declined: str | None = None) -> Verdict:
+    """What the gate after a phase says of the evidence."""
+    flaky = policy.gates[phase].flaky if phase in policy.gates else ()
+    return classify(evidence, policy.criteria_of(phase), declined=declined, flaky=flaky)
 
 
 def classify(

@@ -10,7 +10,7 @@ from libs.contracts.verdict import Verdict
 from libs.contracts.words import Disposition, Level, Outcome, Phase
 from libs.contracts.workflow import PhaseRule
 from services.gatekeeper.dispositions import SILENCE, Disposed, Said, dispose
-from services.gatekeeper.gates import classify
+from services.gatekeeper.gates import verdict_of
 from services.gatekeeper.healing import healing, on_exhaust
 from services.gatekeeper.quorum import quorum
 from services.gatekeeper.run import Run
@@ -20,9 +20,7 @@ def judge(run: Run, ladder: Ladder) -> GateJudged:
     """The verdict on the answer at hand, and who decides by the level in force."""
     started = run.begun
     declined = run.answer.declined if isinstance(run.answer, PhaseCompleted) else None
-    policy = started.policy
-    flaky = policy.gates[run.phase].flaky if run.phase in policy.gates else ()
-    verdict = classify(run.evidence, policy.criteria_of(run.phase), declined=declined, flaky=flaky)
+    verdict = verdict_of(started.policy, run.phase, run.evidence, declined=declined)
     level = ladder.in_force(started.level)
     loop, stopped = healing(run, verdict, declined=declined)
 
