@@ -2,6 +2,7 @@
 
 docs/run.md                the stages of a run, from the gatekeeper's transition table
 docs/dispositions.md       who decides after a verdict: phase, outcome and level
+docs/criteria.md           what a gate may ask, and what is found unasked
 docs/asyncapi.yaml         every fact and request on the bus, from the contracts, by FastStream
 docs/workflow.schema.json  what `workflow.yaml` may hold, from the tables that its reader uses
 """
@@ -16,6 +17,7 @@ import yaml
 from faststream.nats import NatsBroker
 from faststream.specification import AsyncAPI
 
+from libs.contracts.criteria import CRITERIA, CriterionSpec, Form
 from libs.contracts.facts import FACTS, PHASE_ANSWERS, SPEAKERS, Fact
 from libs.contracts.requests import DecisionRequest, IssueRequest
 from libs.contracts.subjects import INTAKE_DECISION, INTAKE_ISSUE, pattern
@@ -24,6 +26,7 @@ from libs.contracts.wire import kind_of
 from libs.contracts.words import Level, Outcome, Phase
 from libs.contracts.workflow.schema import workflow_schema
 from services.gatekeeper.dispositions import PROFILES, dispose
+from services.gatekeeper.gates import FOUL_PLAY
 from services.gatekeeper.transitions import SILENT, diagram
 
 HERE: Final = Path(__file__).parent
@@ -64,6 +67,30 @@ def _disposed(level: Level, phase: Phase, outcome: Outcome) -> str:
     return dispose(level, phase, Verdict(outcome=outcome), can_heal=False).disposition
 
 
+def criteria_document() -> str:
+    """Every criterion: where it may be asked, what it reads, and what it asks; and what no criterion has to ask."""
+    rows = [
+        f"| `{spec.name}` | {_form(spec)} | {', '.join(spec.phases)} | {', '.join(spec.evidence) or 'nothing yet'} |"
+        f" {f'the same as `{spec.same_as}`' if spec.same_as else spec.meaning} |"
+        for spec in CRITERIA.values()
+    ]
+    guards = "\n".join(f"- `{code}`" for code in FOUL_PLAY)
+    return (
+        "# Criteria\n\n"
+        "Made from `libs/contracts/criteria.py` and `services/gatekeeper/gates.py` by `make diagram`; do not edit.\n\n"
+        "A value that was not measured is `no_data`, never a pass. How to write limits: [workflow.md](workflow.md).\n\n"
+        "| criterion | form | after | reads | holds when |\n|---|---|---|---|---|\n" + "\n".join(rows) + "\n\n"
+        "These are found whatever a workflow asks, fail the gate, and pass only by a human's override:\n\n"
+        f"{guards}\n"
+    )
+
+
+def _form(spec: CriterionSpec) -> str:
+    if spec.form is Form.BOOL:
+        return "true"
+    return f"{'at least' if spec.form is Form.MIN else 'at most'}, {spec.unit}"
+
+
 def asyncapi_document() -> str:
     """Facts as what Rung sends, requests as what it receives."""
     broker = NatsBroker("nats://localhost:4222")
@@ -94,6 +121,7 @@ def schema_document() -> str:
 DOCUMENTS: Final[dict[str, Callable[[], str]]] = {
     "run.md": run_document,
     "dispositions.md": dispositions_document,
+    "criteria.md": criteria_document,
     "asyncapi.yaml": asyncapi_document,
     "workflow.schema.json": schema_document,
 }
