@@ -211,10 +211,11 @@ def _proceed(run: Run, ladder: Ladder) -> list[Fact]:
 
 
 def _approved(run: Run, ladder: Ladder) -> Fact:
-    """On to the next phase or to the merge; a timer alone approves no merge once authority was lost."""
+    """On to the next phase or to the merge; a timer alone approves none that is held or has lost its authority."""
     if run.phase is not Phase.DEPLOY:
         return _next(run)
-    return _authorise(run, ladder) if _merge_decision(run) or _has_authority(run, ladder) else _checkpoint(run)
+    is_the_machine_s = _has_authority(run, ladder) and not run.is_held
+    return _authorise(run, ladder) if _merge_decision(run) or is_the_machine_s else _checkpoint(run)
 
 
 def _has_authority(run: Run, ladder: Ladder) -> bool:

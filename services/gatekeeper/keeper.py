@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final, NamedTuple, TypeVar
+from weakref import WeakValueDictionary
 
 from libs.contracts.facts import Fact, LadderFact, Owed, RunFact
 from libs.contracts.history import Fence, History
@@ -75,7 +76,7 @@ class Settled(NamedTuple):
 
 
 class Keeper:
-    """Settles runs over one shell, one at a time.
+    """Settles runs over one shell; each run by one at a time.
 
     Taking turns only saves work: what keeps two gatekeepers apart is the fence. What is remembered
     saves work too, and is lost at the end of the process: which timers were scheduled (`_scheduled`),
@@ -90,11 +91,11 @@ class Keeper:
         self._settled: OrderedDict[str, Settled] = OrderedDict()
         self._projected: OrderedDict[str, int] = OrderedDict()
         self._replayed = 0
-        self._turn = asyncio.Lock()
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     @cached_property
     def _log(self) -> RememberingLog:
-        return RememberingLog.over(self._shell.log)
+        return RememberingLog(self._shell.log)
 
     async def on_fact(self, delivery: Delivery) -> None:
         match delivery.tokens:
@@ -116,13 +117,17 @@ class Keeper:
             raise Refused(f"there is no run {request.run}")
         if run.unread:
             raise Newer(f"{len(run.unread)} facts of run {request.run} cannot be read by this build")
-        await self._settle(request.run, lambda case: consider(case.run, request, self._people))
-        await self.settle(request.run)
+        async with self._turn(request.run):
+            await settle(
+                self._log, lambda: self._read(request.run), lambda case: consider(case.run, request, self._people)
+            )
+            await self._settle(request.run, _owed)
 
     async def on_timer(self, delivery: Delivery) -> None:
         match delivery.tokens:
             case ["timers", "due", run, name]:
-                await self._keep(run, lambda case: due(case.run, name, delivery.time) or _owed(case))
+                async with self._turn(run):
+                    await self._settle(run, lambda case: due(case.run, name, delivery.time) or _owed(case))
             case _:
                 raise Refused(f"{delivery.subject} names no timer")
 
@@ -138,7 +143,7 @@ class Keeper:
     async def _rows(self, delivery: Delivery) -> list[RunRow]:
         match delivery.tokens:
             case ["run", run, *_] if self._projected.get(run, 0) < delivery.sequence:
-                row = row_of(await self._log.recall(run_filter(run)))
+                row = row_of(await self._log.read(run_filter(run)))
                 return [row] if row else []
             case _:
                 return []
@@ -149,7 +154,7 @@ class Keeper:
         So no lost wake-up, timer or projection matters.
         """
         if await asyncio.to_thread(self._projection.position) == 0:
-            head = await self._log.head(">")
+            head = await self._shell.log.head(">")
             await replay(self._shell.log, self._projection)
             self._replayed = head
         while True:
@@ -159,10 +164,10 @@ class Keeper:
             await asyncio.sleep(SWEEP_S)
 
     def _doubt_timers(self) -> None:
-        """Forget that timers were scheduled whose moment is near or has passed."""
-        sure = time.time() + TIMER_DOUBT_S
+        """Forget that timers were scheduled whose moment is near or long past; one just past is on its way."""
+        now = time.time()
         for run, timers in self._scheduled.items():
-            self._scheduled[run] = frozenset(timer for timer in timers if timer.at > sure)
+            self._scheduled[run] = frozenset(timer for timer in timers if _is_sure(timer, now))
 
     async def _settle_runs_of(self, workflow: str, sequence: int) -> None:
         """Settle the open runs that may not have seen this fact of their workflow's ladder."""
@@ -173,16 +178,22 @@ class Keeper:
 
     async def _settle_to(self, sequence: int, run: str, opened_on: str | None = None) -> None:
         """Settle a run unless it was settled with the fact of this sequence in sight."""
-        settled = self._settled.get(run)
-        if settled is None or settled.run_head < sequence:
-            await self.settle(run, opened_on)
+        async with self._turn(run):
+            settled = self._settled.get(run)
+            if settled is None or settled.run_head < sequence:
+                await self._settle(run, _owed, opened_on)
 
-    async def settle(self, run: str, opened_on: str | None = None) -> None:
+    async def settle(self, run: str) -> None:
         """State what is owed about a run until nothing is, then schedule its timers."""
-        await self._keep(run, _owed, opened_on)
+        async with self._turn(run):
+            await self._settle(run, _owed)
 
-    async def _keep(self, run: str, owed: Callable[[Case], list[Owed]], opened_on: str | None = None) -> None:
-        case = await self._settle(run, owed, opened_on)
+    def _turn(self, run: str) -> asyncio.Lock:
+        """The turn of whoever settles a run; it lives as long as somebody has it or waits for it."""
+        return self._turns.setdefault(run, asyncio.Lock())
+
+    async def _settle(self, run: str, owed: Callable[[Case], list[Owed]], opened_on: str | None = None) -> None:
+        case = await settle(self._log, lambda: self._read(run, opened_on), owed)
         timers = frozenset(open_timers(case.run))
         for timer in timers - self._scheduled.pop(run, frozenset()):
             await schedule(self._shell.client, *timer)
@@ -190,18 +201,14 @@ class Keeper:
             self._scheduled[run] = timers
         _remember(self._settled, run, Settled(case.run_head, _workflow(case.run) or "", case.ladder_head))
 
-    async def _settle(self, run: str, owed: Callable[[Case], list[Owed]], opened_on: str | None = None) -> Case:
-        async with self._turn:
-            return await settle(self._log, lambda: self._read(run, opened_on), owed)
-
     async def _read(self, run: str, opened_on: str | None = None) -> Case:
         """The run as the log has it; one that has not begun is read from the issue that opened it."""
         log = self._log
-        history = await log.recall(run_filter(run))
-        opening = await log.read(opened_on) if opened_on and not history.head else History()
+        history = await log.read(run_filter(run))
+        opening = await self._shell.log.read(opened_on) if opened_on and not history.head else History()
         state = fold_run((*opening.facts, *history.facts), [u.sequence for u in (*opening.unread, *history.unread)])
         workflow = _workflow(state)
-        ladder = await log.recall(ladder_filter(workflow)) if workflow else History()
+        ladder = await log.read(ladder_filter(workflow)) if workflow else History()
         return Case(
             run=state,
             ladder=fold_ladder(ladder.facts, is_unread=bool(ladder.unread)),
@@ -209,6 +216,10 @@ class Keeper:
             ladder_head=ladder.head,
             traceparent=_traceparent(run, opening, history),
         )
+
+
+def _is_sure(timer: Timer, now: float) -> bool:
+    return now - SWEEP_S < timer.at < now or timer.at > now + TIMER_DOUBT_S
 
 
 def _owed(case: Case) -> list[Owed]:

@@ -531,6 +531,13 @@ def test_a_held_merge_waits_for_its_release() -> None:
     assert released.timers == ["merge-1"]
 
 
+def test_a_hold_after_the_timer_and_before_the_authorisation_asks_a_human() -> None:
+    due = walked(Level.ASE, *good(*ROUTE)).timer("merge-1")
+    held = due.then(decided(DecisionKind.HOLD, Phase.DEPLOY, decision="h")).settled()
+    assert (held.run.stage, held.run.phase) == (Stage.WAITING, Phase.DEPLOY)
+    assert not [fact for fact in held.facts if isinstance(fact, MergeAuthorised)]
+
+
 @pytest.mark.parametrize(
     "lost",
     [

@@ -58,7 +58,6 @@ async def timer_due(system: System, run: str, timer: str) -> None:
 async def timer_passed(system: System, run: str, timer: str) -> None:
     """Until the moment of a timer came and the gatekeeper is done with it, whatever it made of it."""
     async with _as_gatekeeper(system) as client:
-
         sequence = await until(lambda: _due(client, run, timer))
 
         async def is_settled() -> bool:

@@ -1,13 +1,32 @@
-"""A repository whose tests take no time, and agents that do at each attempt what a test says.
+"""A repository whose tests take no time, agents that do at each attempt what a test says, and a run of both.
 
 All is shell, so that a run takes as long as Rung itself. The program gives the area of a rectangle and
 adds where it should multiply; its check really runs it and writes a JUnit report, its linter SARIF.
 """
 
+from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, TypeVar
 
-from tests.support.repositories import Case, repository
+from libs.contracts.facts import (
+    ChangeMerged,
+    DecisionRecorded,
+    Fact,
+    GateJudged,
+    MergeAuthorised,
+    PhaseCompleted,
+    PhaseErrored,
+    PhaseRequested,
+    RunStarted,
+)
+from libs.contracts.history import History
+from libs.contracts.views import RunView
+from libs.contracts.words import DecisionKind, Disposition, Phase
+from tests.support.repositories import Case, commit, git, repository
+from tests.support.system import Operator, System
+
+F = TypeVar("F", bound=Fact)
 
 CODE: Final = "area.sh"
 DEFECT: Final = "width + height"
@@ -130,3 +149,99 @@ class Barrier:
         """Written in place: the agent sees this very file."""
         with self.file.open("a") as file:
             file.write("open\n")
+
+
+# -- one run of both ----------------------------------------------------------
+
+
+@dataclass
+class Branch:
+    """A run on its way, and how much somebody else committed meanwhile."""
+
+    system: System
+    operator: Operator
+    case: Case
+    run: str
+    base: str
+    foreign_count: int = 0
+
+    async def stopped(self, after: RunView | None = None) -> RunView:
+        return await self.operator.until_stopped(self.run, after)
+
+    async def answered(self, view: RunView, kind: DecisionKind = DecisionKind.APPROVE, **more: Any) -> RunView:
+        return await self.operator.answer(view, kind, **more)
+
+    async def approved_up_to(self, checkpoint: str) -> RunView:
+        """Approve what passed, checkpoint after checkpoint, until the run waits at the one that is named."""
+        view = await self.stopped()
+        while where(view) != checkpoint:
+            assert view.checkpoint is not None, view.sentences
+            view = await self.answered(view)
+        return view
+
+    async def facts(self, kind: type[F]) -> list[F]:
+        return await self.operator.facts(self.run, kind)
+
+    async def stated(self, kind: type[F], **fields: Any) -> F:
+        return await self.operator.until_stated(self.run, kind, **fields)
+
+    def somebody_commits(self, files: dict[str, str]) -> str:
+        self.foreign_count += 1
+        return commit(self.case.path, "chore: of somebody else", files)
+
+    async def is_sound(self) -> None:
+        """Whatever happened: nothing was doubled, nothing came from nowhere, and what landed landed once."""
+        history = await self.operator.history(self.run)
+        assert history.unread == ()
+        _each_attempt_is_asked_for_once(history)
+        _healing_stays_within_its_loops(history)
+        _each_merge_has_its_cause(history)
+        merged = _of(history, ChangeMerged)
+        assert len(merged) <= 1, merged
+        count = int(git(self.case.path, "rev-list", "--count", f"{self.base}..main"))
+        assert count == len(merged) + self.foreign_count, git(self.case.path, "log", "--oneline", "main")
+
+
+def where(view: RunView) -> str | None:
+    """The checkpoint at which a run waits."""
+    return view.checkpoint.name if view.checkpoint else None
+
+
+def _of(history: History, kind: type[F]) -> list[F]:
+    return [recorded.fact for recorded in history.facts if isinstance(recorded.fact, kind)]
+
+
+def _each_attempt_is_asked_for_once(history: History) -> None:
+    for phase in Phase:
+        asked = [fact.attempt for fact in _of(history, PhaseRequested) if fact.phase is phase]
+        assert asked == list(range(1, len(asked) + 1)), (phase, asked)
+    for kinds in ((PhaseCompleted, PhaseErrored), (GateJudged,)):
+        places = Counter((fact.phase, fact.attempt) for kind in kinds for fact in _of(history, kind))
+        assert all(count == 1 for count in places.values()), (kinds, places)
+
+
+def _healing_stays_within_its_loops(history: History) -> None:
+    (started,) = _of(history, RunStarted)
+    judged = _of(history, GateJudged)
+    healed = Counter((fact.phase, fact.loop) for fact in judged if fact.disposition is Disposition.HEAL)
+    for (phase, loop), count in healed.items():
+        assert loop is not None, f"the {phase} gate heals in a loop"
+        assert count <= started.policy.loop(loop, started.issue_type).max, (phase, loop, count)
+
+
+def _each_merge_has_its_cause(history: History) -> None:
+    """A verdict on this very commit stands before it, and a person's word or the level's own."""
+    by_id = {recorded.id: recorded.sequence for recorded in history.facts}
+    decisions = {fact.decision: fact for fact in _of(history, DecisionRecorded)}
+    commits = {fact.commit for fact in _of(history, GateJudged) if fact.phase is Phase.DEPLOY}
+    for recorded in history.facts:
+        if not isinstance(authorised := recorded.fact, MergeAuthorised):
+            continue
+        assert by_id[recorded.cause] < recorded.sequence
+        assert authorised.commit in commits
+        if authorised.decision is None:
+            assert authorised.by == "level ase"
+            continue
+        decision = decisions[authorised.decision]
+        assert decision.kind in (DecisionKind.APPROVE, DecisionKind.OVERRIDE)
+        assert (decision.phase, decision.awaits, decision.by) == (Phase.DEPLOY, 0, authorised.by)

@@ -58,9 +58,7 @@ class Waiting:
             update={"repository": repository, "workflow": workflow_id(repository)}
         )
         keys = (str(number) for number in range(self.count))
-        return tuple(
-            issue.model_copy(update={"key": key, "issue": issue_id("cli", repository, key)}) for key in keys
-        )
+        return tuple(issue.model_copy(update={"key": key, "issue": issue_id("cli", repository, key)}) for key in keys)
 
 
 async def seed(endpoint: Endpoint, groups: Iterable[Waiting]) -> None:
