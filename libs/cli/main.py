@@ -13,7 +13,7 @@ from typing import Any, Final
 import typer
 from nats.errors import Error as NatsError
 
-from libs.cli import decide, doctor, inbox, issue, log, person, replay, run, runs, up, workflow
+from libs.cli import debt, decide, doctor, gate, inbox, issue, log, person, replay, run, runs, up, workflow
 from libs.cli.connection import default_data
 from libs.cli.ending import Ended, ExitCode
 from libs.cli.screen import speak_safely
@@ -53,8 +53,10 @@ app.command("inbox", short_help="What waits for a human.", epilog=inbox.EXAMPLE)
 app.command("decide", short_help="Decide on a run.", epilog=decide.EXAMPLE)(decide.decide)
 app.add_typer(person.app, name="person")
 app.command("log", short_help="The facts of a run, in order.", epilog=log.EXAMPLE)(log.log)
+app.command("debt", short_help="What reviews found and nobody has mended.", epilog=debt.EXAMPLE)(debt.debt)
 app.command("replay", short_help="Make the projection anew from the log.", epilog=replay.EXAMPLE)(replay.replay)
 app.add_typer(workflow.app, name="workflow")
+app.add_typer(gate.app, name="gate")
 app.command("doctor", short_help="What works here, and what does not.", epilog=doctor.EXAMPLE)(doctor.doctor)
 
 

@@ -60,7 +60,7 @@ def show(file: File, *, issue_type: ForType = "bug", team: ForTeam = None, as_js
         raise typer.Exit(ExitCode.FAILED)
     for problem in problems:
         screen.progress(f"{problem} (warning)")
-    _require_team(policy, team)
+    require_team(policy, team)
     shown = in_force(policy, issue_type, team)
     if not shown["is_routed"]:
         routed = ", ".join(map(cell, policy.routing))
@@ -72,7 +72,7 @@ def show(file: File, *, issue_type: ForType = "bug", team: ForTeam = None, as_js
     return None
 
 
-def _require_team(policy: Policy, team: str | None) -> None:
+def require_team(policy: Policy, team: str | None) -> None:
     """Raises:  Misused for a team that the workflow does not name, or whose files are not there."""
     if team is None:
         return

@@ -81,6 +81,13 @@ class CoverageEvidence(Frozen):
     base_lines_count: Count | None = None
 
     @property
+    def changed_ratio(self) -> float | None:
+        """The same share over the changed lines; `None` when they were not looked at, or none can run."""
+        if self.changed_covered_count is None or not self.changed_lines_count:
+            return None
+        return self.changed_covered_count / self.changed_lines_count
+
+    @property
     def base_ratio(self) -> float | None:
         """The same share on the base; `None` when it was not measured."""
         return (

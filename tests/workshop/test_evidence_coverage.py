@@ -1,9 +1,10 @@
-"""Coverage reports of three formats, and a change measured by them."""
+"""Coverage reports of every format, and a change measured by them."""
 
 import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -169,3 +170,68 @@ def test_changelogs_and_their_fragments_are_known(path: str) -> None:
 )
 def test_what_only_sounds_like_a_changelog_is_none(path: str) -> None:
     assert not is_changelog(path)
+
+
+JACOCO = b"""<?xml version="1.0"?><!DOCTYPE report PUBLIC "-//JACOCO//DTD Report 1.1//EN" "report.dtd">
+<report name="x"><sessioninfo id="a" start="1" dump="2"/><group name="app"><package name="com/x">
+<class name="com/x/Calc" sourcefilename="Calc.java"><method name="add" desc="()V" line="3">
+<counter type="LINE" missed="0" covered="1"/></method></class>
+<sourcefile name="Calc.java"><line nr="3" mi="0" ci="4" mb="0" cb="0"/><line nr="6" mi="2" ci="0" mb="1" cb="1"/>
+<line nr="7" mi="1" ci="3" mb="1" cb="1"/></sourcefile></package></group></report>"""
+
+CLOVER = b"""<?xml version="1.0"?><coverage generated="1"><project timestamp="1"><package name="App">
+<file name="/work/src/Calc.php"><class name="Calc" namespace="App"><metrics methods="1"/></class>
+<line num="2" type="method" name="add" count="1"/><line num="3" type="stmt" count="2"/>
+<line num="5" type="cond" truecount="0" falsecount="1"/><line num="9" type="stmt" count="0"/><metrics loc="9"/></file>
+</package><file name="b.js" path="/work/b.js"><line num="1" type="stmt" count="0"/></file></project></coverage>"""
+
+
+@pytest.mark.parametrize(
+    ("files", "path"),
+    [
+        (("app/src/main/java/com/x/Calc.java", "Calc.java"), "app/src/main/java/com/x/Calc.java"),
+        (("a/com/x/Calc.java", "b/com/x/Calc.java"), "com/x/Calc.java"),
+        ((), "com/x/Calc.java"),
+    ],
+)
+def test_jacoco_names_packages_and_the_checkout_says_where_they_lie(files: tuple[str, ...], path: str) -> None:
+    expected = {path: Lines(frozenset({3, 7}), frozenset({6}))}
+    assert read_coverage(JACOCO, files=frozenset(files)) == expected
+
+
+def test_clover_s_methods_are_no_lines_and_half_a_condition_ran() -> None:
+    assert read_coverage(CLOVER) == {
+        "src/Calc.php": Lines(frozenset({3, 5}), frozenset({9})),
+        "b.js": Lines(frozenset(), frozenset({1})),
+    }
+
+
+def istanbul(statements: dict[str, Any], counts: dict[str, Any]) -> bytes:
+    return json.dumps({"/work/a.js": {"path": "/work/a.js", "statementMap": statements, "s": counts}}).encode()
+
+
+def test_istanbul_s_statements_count_by_the_line_they_start_on() -> None:
+    starts = {key: {"start": {"line": line, "column": 0}} for key, line in (("0", 1), ("1", 1), ("2", 4))}
+    assert read_coverage(istanbul(starts, {"0": 0, "1": 2, "2": 0})) == {
+        "a.js": Lines(frozenset({1}), frozenset({4})),
+    }
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        (JACOCO.replace(b'ci="4"', b""), "coverage_malformed"),
+        (JACOCO.replace(b'ci="4"', b'ci="-4"'), "coverage_malformed"),
+        (CLOVER.replace(b'count="2"', b""), "coverage_malformed"),
+        (istanbul({"0": {"start": {"line": 1}}}, {}), "coverage_malformed"),
+        (istanbul({"0": {"start": {"line": 1}}}, {"0": -1}), "coverage_malformed"),
+        (istanbul({"0": {}}, {"0": 1}), "coverage_malformed"),
+        (LCOV.replace(b"end_of", b"LF:4\nend_of"), "coverage_contradicts"),
+        (LCOV.replace(b"DA:9,0", b"DX:9,0"), "coverage_malformed"),
+        (LCOV.replace(b"DA:9,0", b"DA:9,-1"), "coverage_malformed"),
+        (LCOV.replace(b"a.js", b"\xff.js"), "coverage_malformed"),
+        (b'{"files": {}, "files": {}}', "coverage_duplicate_key"),
+    ],
+)
+def test_what_says_too_little_or_contradicts_itself_is_refused(data: bytes, code: str) -> None:
+    assert code_of(data) == code

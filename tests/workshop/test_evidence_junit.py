@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from libs.contracts.evidence import TestOutcome as Outcome
-from libs.workshop.evidence import junit, reading
+from libs.workshop.evidence import junit, text
 from libs.workshop.evidence.coverage_reports import read_coverage
-from libs.workshop.evidence.junit import read_junit
+from libs.workshop.evidence.junit import flaky_count, is_flaky, read_junit
 from libs.workshop.evidence.reading import Unreadable
 from libs.workshop.evidence.sarif import read_sarif
 
@@ -153,7 +153,7 @@ def test_what_is_broken_or_hostile_is_refused_in_a_sentence(data: bytes, code: s
 
 
 def test_a_report_over_the_size_limit_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reading, "REPORT_BYTES_MAX", len(MAVEN) - 1)
+    monkeypatch.setattr(text, "REPORT_BYTES_MAX", len(MAVEN) - 1)
     assert code_of(MAVEN) == "junit_too_big"
 
 
@@ -207,6 +207,68 @@ def test_pytest_s_own_report_is_read(tmp_path: Path) -> None:
         ("test_sample::test_teardown", ERROR),
         ("test_sample::test_known", SKIPPED),
     ]
+
+
+SUREFIRE = b"""<testsuite xmlns:xsi="x" xmlns="urn:surefire" name="com.x.CalcTest" tests="3" errors="0" failures="1"
+ flakes="1" skipped="0"><testcase name="sometimes" classname="com.x.CalcTest"><flakyFailure message="first"
+ type="AssertionError"><stackTrace><![CDATA[at CalcTest.java:9]]></stackTrace></flakyFailure></testcase>
+<testcase name="never" classname="com.x.CalcTest"><failure message="no"/><rerunFailure message="no">
+<stackTrace>again</stackTrace></rerunFailure></testcase>
+<testcase name="adds" classname="com.x.CalcTest"/></testsuite>"""
+
+
+def test_a_flaky_failure_of_maven_stays_a_failure_marked_as_flaky() -> None:
+    flaky, failed, passed = read_junit(SUREFIRE)
+    assert (flaky.outcome, is_flaky(flaky), flaky.message) == (
+        FAILED,
+        True,
+        "passed when run again: first\nat CalcTest.java:9",
+    )
+    assert (failed.outcome, is_flaky(failed)) == (FAILED, False)
+    assert (passed.outcome, is_flaky(passed)) == (PASSED, False)
+    assert flaky_count(read_junit(SUREFIRE)) == 1
+
+
+def test_a_flaky_failure_is_none_of_the_declared_ones() -> None:
+    assert code_of(SUREFIRE.replace(b'failures="1"', b'failures="2"')) == "junit_contradicts"
+
+
+def test_a_flaky_test_counts_once_however_often_it_failed() -> None:
+    data = b'<testsuite><testcase name="a"><error/></testcase><testcase name="a"><failure/></testcase>'
+    assert flaky_count(read_junit(data + b'<testcase name="a"/></testsuite>')) == 1
+
+
+def test_tests_of_one_name_in_two_suites_are_two_tests() -> None:
+    data = b"""<testsuites><testsuite name="a"><testcase name="works"><failure/></testcase></testsuite>
+    <testsuite name="b"><testcase name="works"/></testsuite></testsuites>"""
+    assert flaky_count(read_junit(data)) == 0
+
+
+def test_a_message_does_not_make_its_test_flaky() -> None:
+    data = b'<testsuite><testcase name="a"><failure message="passed when run again: x"/></testcase></testsuite>'
+    assert not is_flaky(read_junit(data)[0])
+
+
+def test_skipped_tests_that_are_declared_and_not_shown_are_skipped() -> None:
+    data = b"""<testsuites skipped="3"><testsuite name="s" skipped="2"><testcase name="a"><skipped/></testcase>
+    <testcase name="b"/></testsuite></testsuites>"""
+    assert [outcome for _, outcome in outcomes(data)] == [SKIPPED, PASSED, SKIPPED, SKIPPED]
+
+
+def test_a_test_whose_program_is_missing_was_not_skipped() -> None:
+    case = b'<testcase name="a" status="notrun"><skipped message="Unable to find executable"/></testcase>'
+    assert outcomes(b"<testsuite>" + case + b"</testsuite>") == [("a", ERROR)]
+
+
+@pytest.mark.parametrize("count", ["-1", "many", "1e3", "12345678901", "NaN"])
+def test_a_declared_count_that_is_none_is_refused(count: str) -> None:
+    assert code_of(f'<testsuite failures="{count}"><testcase name="a"/></testsuite>'.encode()) == "junit_malformed"
+
+
+@pytest.mark.parametrize("count", ["", "0", " 1 ", "1.0"])
+def test_a_declared_count_may_be_written_otherwise(count: str) -> None:
+    data = f'<testsuite failures="{count}"><testcase name="a"><failure/></testcase></testsuite>'.encode()
+    assert outcomes(data) == [("a", FAILED)]
 
 
 XML = (b"<testsuite", b"<testcase", b' name="a"', b">", b"/>", b"</testcase>", b"</testsuite>", b"<failure", b"&a;")

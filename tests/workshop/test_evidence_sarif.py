@@ -10,7 +10,8 @@ import pytest
 
 from libs.contracts.words import Severity
 from libs.workshop.evidence.reading import Unreadable
-from libs.workshop.evidence.sarif import read_sarif
+from libs.workshop.evidence.sarif import read_sarif, weighed_findings
+from libs.workshop.evidence.weights import Weights
 
 
 def located(uri: str, line: int = 3, **more: Any) -> list[dict[str, Any]]:
@@ -153,3 +154,108 @@ def test_the_reports_of_ruff_and_bandit_are_read(tmp_path: Path) -> None:
         found |= {finding.rule: (finding.tool, finding.severity, finding.line) for finding in read_sarif(report)}
     assert found["F821"] == ("ruff", Severity.CRITICAL, 3)
     assert found["B605"] == ("bandit", Severity.CRITICAL, 2)
+
+
+def test_results_that_are_no_failure_or_not_new_are_dropped() -> None:
+    kinds = ("pass", "notApplicable", "informational", "open", "review")
+    states = ("unchanged", "absent")
+    data = sarif(
+        *({"kind": kind} for kind in kinds),
+        *({"baselineState": state} for state in states),
+        {"suppressions": [{"kind": "external", "status": "underReview"}], "ruleId": "under review"},
+        {"kind": "fail", "baselineState": "new", "ruleId": "new"},
+        {"baselineState": "updated", "ruleId": "updated"},
+    )
+    assert [finding.rule for finding in read_sarif(data)] == ["under review", "new", "updated"]
+
+
+EXTENDED = {
+    "driver": {"name": "Lint", "rules": [{"id": "R1", "defaultConfiguration": {"level": "note"}}]},
+    "extensions": [
+        {"name": "Pack", "guid": "g-1", "rules": [{"id": "X1", "defaultConfiguration": {"level": "error"}}]},
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    "reference",
+    [
+        {"index": 0, "toolComponent": {"index": 0}},
+        {"id": "X1", "toolComponent": {"name": "pack"}},
+        {"id": "X1/deep", "toolComponent": {"guid": "g-1"}},
+    ],
+)
+def test_a_rule_of_an_extension_gives_its_level(reference: dict[str, Any]) -> None:
+    data = sarif({"ruleId": None, "rule": reference}, tool=EXTENDED)
+    assert read_sarif(data)[0].severity is Severity.MAJOR
+
+
+@pytest.mark.parametrize(
+    ("result", "expected"),
+    [
+        ({}, Severity.MAJOR),
+        ({"level": "warning"}, Severity.MINOR),
+        ({"provenance": {"invocationIndex": 1}}, Severity.INFO),
+    ],
+)
+def test_an_invocation_sets_levels_anew_and_the_result_s_own_level_is_heard_first(
+    result: dict[str, Any], expected: Severity
+) -> None:
+    override = {"descriptor": {"index": 0}, "configuration": {"level": "error"}}
+    data = sarif(result, tool=EXTENDED, invocations=[{"ruleConfigurationOverrides": [override]}, {}])
+    assert read_sarif(data)[0].severity is expected
+
+
+def test_a_level_alone_makes_no_blocker_unless_the_weights_say_so() -> None:
+    data = sarif({"level": "error"})
+    heavy = Weights(by_level={"error": Severity.BLOCKER})
+    assert read_sarif(data)[0].severity is Severity.MAJOR
+    assert read_sarif(data, weights=heavy)[0].severity is Severity.BLOCKER
+
+
+@pytest.mark.parametrize(
+    ("tags", "tool", "rule", "expected"),
+    [
+        (["security"], "Lint", "R1", True),
+        (["external/cwe/cwe-079"], "Lint", "R1", True),
+        (["CWE-22: Path Traversal"], "Lint", "R1", True),
+        ([], "Lint", "R1", False),
+        (["maintainability"], "Lint", "R1", False),
+        ([], "gosec", "G101", True),
+        ([], "ruff", "S602", True),
+        ([], "ruff", "SIM102", False),
+    ],
+)
+def test_security_is_told_by_tags_or_by_the_tool(tags: list[str], tool: str, rule: str, expected: bool) -> None:
+    driver = {"name": tool, "rules": [{"id": rule, "properties": {"tags": tags}}]}
+    data = sarif({"ruleId": rule}, tool={"driver": driver})
+    assert weighed_findings(data)[0].is_security is expected
+
+
+def test_a_place_may_be_named_by_the_index_of_an_artifact_and_by_a_chain_of_bases() -> None:
+    data = sarif(
+        {"locations": [{"physicalLocation": {"artifactLocation": {"index": 1}, "region": {"startLine": 2}}}]},
+        artifacts=[{}, {"location": {"uri": "a.py", "uriBaseId": "PKG"}}],
+        originalUriBaseIds={"PKG": {"uri": "pkg/", "uriBaseId": "ROOT"}, "ROOT": {"uri": "file:///work/"}},
+    )
+    assert read_sarif(data)[0].file == "pkg/a.py"
+
+
+def test_bases_that_start_from_each_other_end() -> None:
+    bases = {"A": {"uri": "a/", "uriBaseId": "B"}, "B": {"uri": "b/", "uriBaseId": "A"}}
+    data = sarif({"locations": located("x.py", uriBaseId="A")}, originalUriBaseIds=bases)
+    assert read_sarif(data)[0].file.endswith("a/x.py")
+
+
+def test_results_may_come_before_the_tool_that_found_them() -> None:
+    whole = json.loads(sarif({}, rules=({"id": "R1", "properties": {"security-severity": "9.5"}},)))
+    results_first = dict(sorted(whole["runs"][0].items()))
+    data = json.dumps({"runs": [results_first], "version": "2.1.0"}).encode()
+    assert list(results_first) == ["results", "tool"]
+    assert read_sarif(data)[0].severity is Severity.BLOCKER
+
+
+def test_results_that_lie_in_another_file_are_not_read_as_none() -> None:
+    with pytest.raises(Unreadable) as refused:
+        read_sarif(sarif(externalPropertyFileReferences={"results": [{"location": {"uri": "x.sarif"}}]}))
+    assert refused.value.code == "sarif_no_results"

@@ -1,4 +1,4 @@
-"""What every reader of a report needs: one refusal, guarded parsers, safe access to what a sandbox left behind.
+"""What every reader of a report needs: one refusal, plain text, safe access to what a sandbox left behind.
 
 Theory: a report is written by tools that run next to an agent's code, so its bytes are hostile.
 A reader either returns everything that the report says or raises `Unreadable`; half a report
@@ -6,84 +6,31 @@ is no evidence. Files left in a directory that the sandbox could write are opene
 following links, and only regular files of a bounded size are read.
 """
 
-import json
 import os
 import re
 import stat
-import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
-from xml.etree.ElementTree import Element, ParseError
 
-from defusedxml import DefusedXmlException
-from defusedxml.ElementTree import fromstring
+from libs.workshop.evidence.text import REPORT_BYTES_MAX, Unreadable, plain, require_readable_size
 
-REPORT_BYTES_MAX = 64 * 2**20
+__all__ = [
+    "CHECKOUT",
+    "REPORT_BYTES_MAX",
+    "Fingerprint",
+    "Unreadable",
+    "glob_pattern",
+    "in_checkout",
+    "is_match",
+    "left_behind",
+    "plain",
+    "read_left_behind",
+    "require_readable_size",
+]
+
 CHECKOUT = "/work"
 """Where the checkout lies inside the sandbox; reports name files below it."""
-
-
-class Unreadable(Exception):
-    """A report that cannot be taken for evidence; `code` is stable, `message` one sentence for a person."""
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
-        self.message = message
-
-
-def xml_root(data: bytes, kind: str) -> Element:
-    """Parse XML without entities, external or own; anything broken is `Unreadable`."""
-    require_readable_size(data, kind)
-    try:
-        return fromstring(data.lstrip())
-    except DefusedXmlException as error:
-        raise Unreadable(f"{kind}_unsafe", f"The {kind} report defines XML entities, which are refused.") from error
-    except (ParseError, ValueError, LookupError, RecursionError) as error:
-        raise Unreadable(
-            f"{kind}_malformed", f"The {kind} report is broken or truncated XML: {plain(str(error), 200)}."
-        ) from error
-
-
-def json_tree(data: bytes, kind: str) -> Any:
-    """Parse JSON in UTF-8, UTF-16 or UTF-32; anything broken is `Unreadable`."""
-    require_readable_size(data, kind)
-    try:
-        return json.loads(data.removeprefix(b"\xef\xbb\xbf"))
-    except (ValueError, RecursionError) as error:
-        raise Unreadable(
-            f"{kind}_malformed", f"The {kind} report is broken or truncated JSON: {plain(str(error), 200)}."
-        ) from error
-
-
-def require_readable_size(data: bytes, kind: str) -> None:
-    if not data.strip():
-        raise Unreadable(f"{kind}_empty", f"The {kind} report is empty.")
-    if len(data) > REPORT_BYTES_MAX:
-        raise Unreadable(
-            f"{kind}_too_big", f"The {kind} report is larger than {REPORT_BYTES_MAX // 2**20} MiB and is not read."
-        )
-
-
-def local_name(element: Element) -> str:
-    """The tag without its namespace."""
-    return str(element.tag).rpartition("}")[2]
-
-
-def plain(text: str, length_max: int | None = None) -> str:
-    """Text fit for a terminal and a fact: no escapes, control or direction marks, `length_max` characters at most."""
-    looked_at = text if length_max is None else text[: length_max * 4]
-    without_escapes = _ESCAPE_SEQUENCE.sub("", looked_at.replace("\r\n", "\n"))
-    kept = "".join(char for char in without_escapes if char in "\n\t" or unicodedata.category(char) not in _UNPRINTABLE)
-    if length_max is not None and (len(kept) > length_max or len(looked_at) < len(text)):
-        return kept[: max(length_max - 1, 0)] + "…"
-    return kept
-
-
-_ESCAPE_SEQUENCE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
-_UNPRINTABLE = frozenset({"Cc", "Cf", "Cs", "Co"})
 
 
 def in_checkout(path: str, bases: Iterable[str] = ()) -> str:
