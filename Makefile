@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test check diagram deploy-keys lock clean
+.PHONY: help demo test bench check diagram deploy-keys lock clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,6 +25,10 @@ demo: $(READY) ## take the example issue to a merged change, at level 1
 
 test: $(READY) ## run every test
 	@$(BIN)/python -m pytest --numprocesses 2 --maxschedchunk 2
+
+bench: $(READY) ## measure what is promised about speed, beside a bare peer in the same run
+	@$(BIN)/python -m tests.bench.reports
+	@$(BIN)/python -m tests.bench.thousand
 
 check: $(READY) ## lint, types, import arrows, generated files
 	$(BIN)/ruff check .

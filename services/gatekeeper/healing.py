@@ -54,6 +54,8 @@ def healing(run: Run, verdict: Verdict, *, declined: str | None) -> Healing:
     loop = next((name for name in LoopName if _loop(run, name).trigger is trigger), None)
     if declined is not None:
         return Healing(loop, "the worker says that a retry is pointless")
+    if run.phase is Phase.DEPLOY and run.warned_of_tests:
+        return Healing(loop, "the tests did not pass before either, as was warned")
     if loop is None:
         return Healing(None, f"no loop of the workflow is triggered by {trigger}")
     stopped = _forbidden(run) or _ignored(_loop(run, loop), verdict) or _loop_end(run, loop) or _no_news(run, verdict)

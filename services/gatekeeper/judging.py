@@ -6,7 +6,7 @@ whole run is known.
 
 from libs.contracts.facts import GateJudged, PhaseCompleted
 from libs.contracts.ladder import Ladder
-from libs.contracts.verdict import Verdict
+from libs.contracts.verdict import CriterionVerdict, Verdict, worst
 from libs.contracts.words import Disposition, Level, Outcome, Phase
 from libs.contracts.workflow import PhaseRule
 from services.gatekeeper.dispositions import SILENCE, Disposed, Said, dispose
@@ -20,7 +20,7 @@ def judge(run: Run, ladder: Ladder) -> GateJudged:
     """The verdict on the answer at hand, and who decides by the level in force."""
     started = run.begun
     declined = run.answer.declined if isinstance(run.answer, PhaseCompleted) else None
-    verdict = verdict_of(started.policy, run.phase, run.evidence, declined=declined)
+    verdict = _with_red_tests(run, verdict_of(started.policy, run.phase, run.evidence, declined=declined))
     level = ladder.in_force(started.level)
     loop, stopped = healing(run, verdict, declined=declined)
 
@@ -49,6 +49,17 @@ def judge(run: Run, ladder: Ladder) -> GateJudged:
     )
 
 
+def _with_red_tests(run: Run, verdict: Verdict) -> Verdict:
+    """A change whose test gate failed stays red on the commit that would land, whatever is found there."""
+    red = run.warned_of_tests
+    if run.phase is not Phase.DEPLOY or red is None or red.verdict.outcome is not Outcome.FAIL:
+        return verdict
+    said = f"the test gate said fail: {'; '.join(red.verdict.reasons[:2])}"
+    return worst(
+        (CriterionVerdict(name="test_gate", outcome=Outcome.FAIL, code="tests_red", message=said), *verdict.criteria)
+    )
+
+
 def _said_rule(run: Run, level: Level) -> PhaseRule | None:
     """What the workflow says of this phase; a checkpoint that it names counts where such checkpoints do."""
     policy = run.begun.policy
@@ -68,16 +79,11 @@ def _bounded(run: Run, verdict: Verdict, disposed: Disposed) -> Disposed:
     """What the table alone cannot tell of a deploy: a human decides where a machine has no ground to."""
     if run.phase is not Phase.DEPLOY:
         return disposed
-    if disposed.disposition is Disposition.ABORT and verdict.outcome is Outcome.FAIL and _is_red_already(run):
-        return Disposed(Disposition.CHECKPOINT, "the tests are red, as was warned; the change merges only on override")
+    if disposed.disposition is Disposition.ABORT and run.warned_of_tests:
+        how = "only on override" if verdict.outcome is Outcome.FAIL else "only by a human"
+        return Disposed(Disposition.CHECKPOINT, f"the tests did not pass, as was warned; the change merges {how}")
     reason = _no_machine_merges(run) if disposed.disposition is Disposition.PROCEED else None
     return Disposed(Disposition.CHECKPOINT, reason) if reason else disposed
-
-
-def _is_red_already(run: Run) -> bool:
-    """Whether the test gate failed and the level in force then only warned of it."""
-    tested = run.last_judged(Phase.TEST)
-    return tested is not None and tested.disposition is Disposition.WARN and tested.verdict.outcome is Outcome.FAIL
 
 
 def _no_machine_merges(run: Run) -> str | None:

@@ -149,6 +149,12 @@ class Run:
             return "there is no commit that could land"
         return None
 
+    @property
+    def warned_of_tests(self) -> GateJudged | None:
+        """The test gate's verdict, where it did not pass and the level in force then only warned of it."""
+        tested = self.last_judged(Phase.TEST)
+        return tested if tested and tested.disposition is Disposition.WARN else None
+
     def attempts_of(self, phase: Phase) -> int:
         return sum(record.phase is phase for record in self.attempts)
 

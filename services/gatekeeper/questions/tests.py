@@ -39,12 +39,18 @@ def all_pass(evidence: Evidence, criterion: Criterion) -> CriterionVerdict:
     if bad > tests.flaky + tests.preexisting + len(tests.quarantined):
         blamed = _blamed(tests)
         return failed(criterion, "tests_failed", f"{bad} of {tests.total} tests failed: {named(blamed, bad)}", bad)
-    if not tests.passed:
-        return silent(criterion, f"no test passed ({tests.total} collected, {tests.skipped} skipped)")
-    if missing := len(tests.targets) - tests.targets_passed:
+    missing = len(tests.targets) - tests.targets_passed
+    if missing and (tests.passed or bad):
         said = f"{missing} of the tests to be repaired did not run"
         return failed(criterion, "targets_not_repaired", said, missing)
-    return _excused(tests, criterion) if bad else passed(criterion, f"all {tests.passed} tests passed", 0)
+    if tests.preexisting or tests.flaky:
+        return _excused(tests, criterion)
+    if not tests.passed:
+        return silent(criterion, f"no test passed ({tests.total} collected, {tests.skipped} skipped)")
+    if bad:
+        said = f"tests that are listed as flaky failed and passed when run again: {named(tests.quarantined)}"
+        return warned(criterion, "tests_quarantined", said, len(tests.quarantined))
+    return passed(criterion, f"all {tests.passed} tests passed", 0)
 
 
 def _blamed(tests: TestEvidence) -> tuple[str, ...]:
@@ -53,15 +59,12 @@ def _blamed(tests: TestEvidence) -> tuple[str, ...]:
 
 
 def _excused(tests: TestEvidence, criterion: Criterion) -> CriterionVerdict:
-    """Tests failed, and none of them blames the change."""
+    """Tests failed, none of them blames the change, and nothing else is known."""
     if tests.preexisting:
         said = f"{tests.preexisting} tests fail on the base too: {named(tests.preexisting_names, tests.preexisting)}"
         return unclear(criterion, "tests_failed_before", said, tests.preexisting)
-    if tests.flaky:
-        said = f"{tests.flaky} tests passed when run again: {named(tests.flaky_names, tests.flaky)}"
-        return unclear(criterion, "tests_flaky", said, tests.flaky)
-    said = f"tests that are listed as flaky failed and passed when run again: {named(tests.quarantined)}"
-    return warned(criterion, "tests_quarantined", said, len(tests.quarantined))
+    said = f"{tests.flaky} tests passed when run again: {named(tests.flaky_names, tests.flaky)}"
+    return unclear(criterion, "tests_flaky", said, tests.flaky)
 
 
 def no_skipped_tests(evidence: Evidence, criterion: Criterion) -> CriterionVerdict:
