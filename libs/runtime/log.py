@@ -9,7 +9,7 @@ well: the last fact there is read from the leader, and the same id means that it
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from datetime import datetime
 from typing import Any, Final
 
@@ -75,16 +75,18 @@ class Log:
 
     async def read(self, *filters: str, after: int = 0) -> History:
         """All messages under the filters, in the order of the log; those behind a sequence, where it is given."""
-        facts: list[Recorded] = []
-        unread: list[Unread] = []
-        for subjects in filters:
-            async for message in self._stored(subjects, after + 1):
-                entry = decode_stored(message)
-                if isinstance(entry, Recorded):
-                    facts.append(entry)
-                else:
-                    unread.append(entry)
-        return History(tuple(sorted(facts, key=lambda entry: entry.sequence)), tuple(unread))
+        return _history([message for subjects in filters async for message in self._stored(subjects, after + 1)])
+
+    async def read_on(self, subjects: str, after: int) -> History:
+        """The few messages under a filter behind a sequence, asked for one by one.
+
+        A batch would make the server count all that is left, for which it reads whole blocks from disk.
+        """
+        messages: list[Msg] = []
+        while (message := await self._next(subjects, after + 1)) is not None:
+            messages.append(message)
+            after = sequence_of(message)
+        return _history(messages)
 
     async def head(self, subjects: str) -> int:
         """Sequence of the last message under the filter as the stream's leader knows it, 0 for none."""
@@ -106,6 +108,17 @@ class Log:
 
     async def _ask(self, call: str, question: Mapping[str, Any]) -> dict[str, Any]:
         return await self._publish(f"{self._api}.{call}", json.dumps(question).encode(), {})
+
+    async def _next(self, subjects: str, start: int) -> Msg | None:
+        """The first message under the filter from a sequence on; `None` when there is none yet."""
+        question = json.dumps({"seq": start, "next_by_subj": subjects}).encode()
+        try:
+            message = await self._client.request(f"{self._api}.DIRECT.GET.{STREAM}", question, timeout=ANSWER_S)
+        except (NatsError, TimeoutError) as error:
+            raise LogUnavailable(f"no answer while reading {subjects}") from error
+        if (status := (message.headers or {}).get("Status")) not in (None, _NOTHING_FOUND):
+            raise LogUnavailable(f"reading {subjects} failed with status {status}")
+        return message if status is None else None
 
     async def _stored(self, subjects: str, start: int) -> AsyncIterator[Msg]:
         while True:
@@ -135,6 +148,13 @@ class Log:
             raise LogUnavailable(f"no answer while reading {subjects}") from error
         finally:
             await asyncio.shield(subscription.unsubscribe())
+
+
+def _history(messages: Iterable[Msg]) -> History:
+    """What was read, in the order of the log."""
+    entries = sorted(map(decode_stored, messages), key=lambda entry: entry.sequence)
+    facts = tuple(entry for entry in entries if isinstance(entry, Recorded))
+    return History(facts, tuple(entry for entry in entries if isinstance(entry, Unread)))
 
 
 def decode_stored(message: Msg) -> Recorded | Unread:

@@ -11,7 +11,8 @@ from typing import Final, Protocol, TypeVar
 from libs.contracts.facts import Fact, Owed
 from libs.contracts.history import Fence
 from libs.contracts.requests import fact_id
-from libs.runtime.log import Conflict, Log
+from libs.contracts.words import Service
+from libs.runtime.log import Conflict
 from libs.runtime.telemetry import span
 
 ROUNDS_MAX: Final = 200
@@ -28,10 +29,19 @@ class View(Protocol):
     def fence(self, fact: Fact) -> Fence: ...
 
 
+class Appends(Protocol):
+    """Where facts are appended, in the name of one service."""
+
+    @property
+    def producer(self) -> Service | None: ...
+
+    async def append(self, fact: Fact, *, cause: str, fence: Fence, traceparent: str | None = None) -> int: ...
+
+
 V = TypeVar("V", bound=View)
 
 
-async def settle(log: Log, read: Callable[[], Awaitable[V]], decide: Callable[[V], list[Owed]]) -> V:
+async def settle(log: Appends, read: Callable[[], Awaitable[V]], decide: Callable[[V], list[Owed]]) -> V:
     """Bring an aggregate to where nothing is owed, and return it as it then is."""
     for _ in range(ROUNDS_MAX):
         view = await read()
@@ -41,7 +51,7 @@ async def settle(log: Log, read: Callable[[], Awaitable[V]], decide: Callable[[V
     raise AssertionError(f"still owing {owed[0].fact.subject} after {ROUNDS_MAX} rounds")
 
 
-async def _state(log: Log, view: View, owed: Owed) -> None:
+async def _state(log: Appends, view: View, owed: Owed) -> None:
     fact, cause = owed
     with span(f"{log.producer} {fact.type}", parent=view.traceparent, subject=fact.subject):
         try:

@@ -2,7 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Set
+from collections.abc import AsyncIterator, Callable
+from collections.abc import Set as AbstractSet
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -38,7 +39,7 @@ class Onlooker:
     async def until_count(self, count: int) -> None:
         await self._until(lambda: len(self.stated) >= count)
 
-    async def until_all(self, subjects: Set[str]) -> None:
+    async def until_all(self, subjects: AbstractSet[str]) -> None:
         await self._until(lambda: subjects <= self.stated)
 
     async def _until(self, is_so: Callable[[], bool]) -> None:
@@ -51,7 +52,7 @@ class Onlooker:
         return int(info["state"].get("num_subjects", 0))
 
     async def timers(self) -> set[tuple[str, str]]:
-        """Run and name of each timer that was scheduled; the server's work is great, so ask once."""
+        """Run and name of each timer that was scheduled, whether it has fired or not."""
         info = await self._ask("STREAM.INFO.TIMERS", subjects_filter="timers.>")
         places = (subject.split(".") for subject in info["state"].get("subjects") or {})
         return {(run, name) for _, _, run, name in places}
