@@ -498,8 +498,8 @@ class Busy(Log):
         super().__init__(log._client, api=log._api, producer=log.producer)
         self._happens = happens
 
-    async def read(self, *filters: str) -> History:
-        found = await super().read(*filters)
+    async def read(self, *filters: str, after: int = 0) -> History:
+        found = await super().read(*filters, after=after)
         happens, self._happens = self._happens, None
         if callable(happens):
             await happens()
