@@ -26,8 +26,16 @@ class Trial:
     limits: Limits
     on_output: Callable[[bytes], None] | None = None
 
-    async def tests(self, commit: str, changed: ChangedLines, targets: Sequence[str]) -> TestRun:
-        """Run the repository's tests once."""
+    async def tests(
+        self,
+        commit: str,
+        changed: ChangedLines,
+        targets: Sequence[str],
+        *,
+        only: Sequence[str] = (),
+        limits: Limits | None = None,
+    ) -> TestRun:
+        """Run the repository's tests once; `only` these files or ids where pytest runs by default."""
         reports = self.policy.reports
         async with self._checkout(commit) as checkout:
             return await run_tests(
@@ -37,7 +45,8 @@ class Trial:
                 reports=Reports(junit=reports.junit, coverage=reports.coverage),
                 changed=changed,
                 targets=targets,
-                limits=self.limits,
+                only=only,
+                limits=limits or self.limits,
                 on_output=self.on_output,
             )
 
@@ -50,6 +59,7 @@ class Trial:
                 changed,
                 commands=self.policy.commands.lint,
                 reports=self.policy.reports.sarif,
+                values=self.policy.reports.values,
                 limits=self.limits,
             )
 

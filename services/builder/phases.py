@@ -6,7 +6,7 @@ The agent's word is never evidence: what it left is taken as a commit and measur
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from libs.contracts.evidence import Evidence, Problem
+from libs.contracts.evidence import DocumentEvidence, Evidence, Problem
 from libs.contracts.facts import PhaseCompleted
 from libs.contracts.words import Phase
 from libs.runtime.inputs import read_inputs, variables
@@ -15,11 +15,17 @@ from libs.runtime.shell import Shell
 from libs.runtime.work import Job, completed
 from libs.workshop.attempt import Attempted, attempt
 from libs.workshop.change import diff_evidence, is_document
+from libs.workshop.compared import BASELINES, Change, compared_tests
+from libs.workshop.evidence.findings import findings_file
+from libs.workshop.evidence.guards import guard
 from libs.workshop.evidence.paths import is_changelog
+from libs.workshop.evidence.waivers import waive
 from libs.workshop.faults import told_as_failures
 from libs.workshop.git import Diff, Quarantine
+from libs.workshop.mutation import with_mutants
 from libs.workshop.sandbox import Limits, Sandbox
 from libs.workshop.trial import Trial, report_files
+from services.builder.looking import by_hand, look_at_change, look_at_documents, removed, strayed_from_plan
 
 UNREADABLE: Final = "change_unreadable"
 
@@ -62,8 +68,12 @@ class Bench:
 async def build(bench: Bench, job: Job) -> PhaseCompleted:
     """The agent changes the code; the evidence is the change itself."""
     done = await bench.ask_agent(job)
-    diff = await _diff(await bench.quarantine(job), job.request.base, done.commit)
-    evidence = Evidence(commit=done.commit, diff=diff_evidence(diff, job.started.policy.protected))
+    policy, quarantine = job.started.policy, await bench.quarantine(job)
+    diff = await _diff(quarantine, job.request.base, done.commit)
+    with told_as_failures(UNREADABLE):
+        commands = (*policy.commands.test, *policy.commands.lint)
+        problems = await guard(quarantine, job.request.base, done.commit, diff, commands)
+    evidence = Evidence(commit=done.commit, diff=diff_evidence(diff, policy.protected), problems=problems)
     return await completed(
         bench.shell,
         job,
@@ -77,27 +87,41 @@ async def build(bench: Bench, job: Job) -> PhaseCompleted:
 
 
 async def test(bench: Bench, job: Job) -> PhaseCompleted:
-    """Rung runs the repository's tests on the candidate and reads the reports."""
+    """Rung runs the repository's tests on the candidate, beside those of its base, and reads the reports."""
     trial = await bench.trial(job)
     diff = await _diff(trial.quarantine, job.request.base, job.request.commit)
     with told_as_failures(UNREADABLE):
-        found = await trial.tests(job.request.commit, diff.changed_lines, job.request.targets)
+        request = job.request
+        kind = job.started.issue_type
+        change = Change(request.base, request.commit, diff.changed_lines, request.targets, kind)
+        found = await compared_tests(trial, change, bench.shell.settings.state / BASELINES)
     evidence = Evidence(commit=job.request.commit, tests=found.tests, coverage=found.coverage, problems=found.problems)
+    evidence = await with_mutants(trial, evidence, diff.changed_lines)
     passed = f"{found.tests.passed} of {found.tests.total} tests passed" if found.tests else "no tests could be read"
     files = {**report_files("test", found.reports), "test.md": report_of_tests(evidence).encode()}
     return await completed(bench.shell, job, evidence=evidence, files=files, summary=passed)
 
 
 async def review(bench: Bench, job: Job) -> PhaseCompleted:
-    """Rung runs the analysers on the candidate; only findings on changed lines count."""
+    """Rung runs the analysers on the candidate; only findings on changed lines that nobody waived count."""
     trial = await bench.trial(job)
     diff = await _diff(trial.quarantine, job.request.base, job.request.commit)
     with told_as_failures(UNREADABLE):
-        found = await trial.review(job.request.commit, diff.changed_lines)
-    evidence = Evidence(commit=job.request.commit, review=found.evidence, problems=found.problems)
-    counted = len(found.evidence.findings) if found.evidence else 0
-    files = {**report_files("review", found.reports), "review.md": report_of_review(evidence).encode()}
-    return await completed(bench.shell, job, evidence=evidence, files=files, summary=f"{counted} findings")
+        found = await look_at_change(trial, job.request.base, job.request.commit, diff)
+    heard, counting = waive(found, job.started.policy.waivers, job.recorded.time)
+    evidence = Evidence(
+        commit=job.request.commit,
+        review=by_hand(heard, job.request.commit),
+        strayed=await strayed_from_plan(bench.shell, job, diff),
+        reported=found.reported,
+        problems=found.problems,
+    )
+    files = {
+        **report_files("review", found.reports),
+        "review.md": report_of_review(evidence).encode(),
+        "findings.json": findings_file(counting, tools=found.analysers, present=found.present, removed=removed(diff)),
+    }
+    return await completed(bench.shell, job, evidence=evidence, files=files, summary=f"{len(counting)} findings")
 
 
 async def document(bench: Bench, job: Job) -> PhaseCompleted:
@@ -116,6 +140,7 @@ async def document(bench: Bench, job: Job) -> PhaseCompleted:
         commit=kept,
         diff=diff_evidence(whole, job.started.policy.protected),
         changelog_touched=any(is_changelog(file.path) for file in whole.files),
+        documents=await _documents(bench, job, whole, kept),
         problems=problems,
     )
     refused = {"document-refused.patch": written.patch} if problems else {}
@@ -129,6 +154,12 @@ async def document(bench: Bench, job: Job) -> PhaseCompleted:
         declined=done.report.declined,
         cost_usd=done.report.cost_usd,
     )
+
+
+async def _documents(bench: Bench, job: Job, whole: Diff, commit: str) -> DocumentEvidence:
+    with told_as_failures(UNREADABLE):
+        quarantine = await bench.quarantine(job)
+        return await look_at_documents(quarantine, bench.shell.settings.scratch, job.request.base, commit, whole)
 
 
 def _beyond_documents(written: Diff, protected: tuple[str, ...]) -> tuple[Problem, ...]:

@@ -26,6 +26,7 @@ from libs.runtime.reports import report_of_deploy
 from libs.runtime.shell import Shell
 from libs.runtime.work import Job, completed
 from libs.workshop.change import diff_evidence
+from libs.workshop.compared import BASELINES, Change, blamed_tests
 from libs.workshop.faults import told_as_failures
 from libs.workshop.git import Conflict as MergeConflict
 from libs.workshop.git import GitError, NotLanded, Quarantine, Source, Squashed, has_landed, inspect
@@ -55,7 +56,7 @@ async def integrate(shell: Shell, sandbox: Sandbox, job: Job) -> PhaseCompleted:
         limits = Limits(wall_s=job.request.work_s)
         tell = shell.teller(job.run, job.request.phase)
         trial = Trial(sandbox, quarantine, shell.settings.scratch, job.started.policy, limits, tell)
-        evidence, files = await _collect(trial, job, source.tip, made)
+        evidence, files = await _collect(trial, job, made, source.tip, shell.settings.state / BASELINES)
     return await completed(shell, job, evidence=evidence, files=files, summary=f"integration commit {made.commit[:12]}")
 
 
@@ -79,10 +80,13 @@ async def _squash(quarantine: Quarantine, job: Job, source: Source) -> Squashed 
     )
 
 
-async def _collect(trial: Trial, job: Job, tip: str, made: Squashed) -> tuple[Evidence, dict[str, bytes]]:
+async def _collect(
+    trial: Trial, job: Job, made: Squashed, tip: str, baselines: Path
+) -> tuple[Evidence, dict[str, bytes]]:
     quarantine = trial.quarantine
     diff = await quarantine.diff(tip, made.commit)
-    found = await trial.tests(made.commit, diff.changed_lines, job.request.targets)
+    change = Change(tip, made.commit, diff.changed_lines, job.request.targets, job.started.issue_type)
+    found = await blamed_tests(trial, change, baselines)
     patch_id = await quarantine.patch_id(tip, made.commit)
     evidence = Evidence(
         commit=made.commit,

@@ -94,7 +94,7 @@ async def test_a_repository_without_tests_says_so(sandbox: Sandbox, checkout: Pa
 
 async def test_a_test_that_leaves_the_process_gives_no_evidence(sandbox: Sandbox, checkout: Path) -> None:
     result = await run(sandbox, fill(checkout, {"test_a.py": "import os\ndef test_a(): os._exit(0)\n"}))
-    assert codes(result.problems) == ["report_missing"]
+    assert codes(result.problems) == ["report_missing", "report_contradicted"]
     assert result.tests is None
 
 

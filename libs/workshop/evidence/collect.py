@@ -7,7 +7,7 @@ becomes a `Problem`, so nothing passes by staying silent.
 
 import asyncio
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,6 +34,7 @@ from libs.workshop.evidence.reading import (
     plain,
     read_left_behind,
 )
+from libs.workshop.evidence.witness import Heard, Listener, contradiction
 from libs.workshop.sandbox import Finished, Limits, Mount, Sandbox
 
 REPORTS_MAX = 2000
@@ -65,7 +66,10 @@ NO_REPORTS = Reports()
 
 @dataclass(frozen=True)
 class TestRun:
-    """What one run of a suite gave; `reports` holds the files themselves by name, `cases` every test."""
+    """What one run of a suite gave; `reports` holds the files themselves by name, `cases` every test.
+
+    `collected` names the tests that the runner chose, by pytest's ids, `None` where nobody heard it choose.
+    """
 
     __test__ = False
 
@@ -74,6 +78,7 @@ class TestRun:
     problems: tuple[Problem, ...]
     reports: dict[str, bytes] = field(default_factory=dict)
     cases: tuple[TestCase, ...] = ()
+    collected: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -101,6 +106,7 @@ class _Gathered:
     problems: list[Problem] = field(default_factory=list)
     cases: list[TestCase] = field(default_factory=list)
     coverage: list[FileCoverage] = field(default_factory=list)
+    own: dict[str, tuple[TestCase, ...]] = field(default_factory=dict)
     has_junit: bool = False
     is_junit_broken: bool = False
 
@@ -130,6 +136,7 @@ async def run_tests(
     reports: Reports = NO_REPORTS,
     changed: Mapping[str, frozenset[int]] | None = None,
     targets: Sequence[str] = (),
+    only: Sequence[str] = (),
     limits: Limits = Limits(),  # noqa: B008 - frozen
     on_output: Callable[[bytes], None] | None = None,
 ) -> TestRun:
@@ -137,12 +144,18 @@ async def run_tests(
 
     `commands` are the policy's, empty for pytest under coverage. `changed` holds the added lines by
     path. `targets` are test ids (as reports or as pytest spell them) that the plan set out to repair.
+    `only` are files or pytest's ids, for pytest by default; commands of the policy run as they are.
     """
     with _room(checkout) as room:
         places = _places(commands, reports)
         before = _matches(room, places)
-        ended = await _run_steps(sandbox, room, commands, limits, on_output)
+
+        async def run(step: suite.Step) -> Finished:
+            return await sandbox.run(step.argv, mounts=room.mounts, env=step.env, limits=limits, on_output=on_output)
+
+        watched = await _run_steps(room, suite.steps(commands, suite.python_path(checkout), only), run)
         gathered = await _gather(sandbox, room, places, before, limits)
+    ended = [(one.step, one.finished) for one in watched]
     gathered.bytes_by_name["test.log"] = b"".join(finished.stdout + finished.stderr for _, finished in ended)
     if reports.coverage and not gathered.coverage:
         gathered.note("coverage_missing", f"No coverage report was written at {', '.join(reports.coverage)}.")
@@ -150,12 +163,15 @@ async def run_tests(
     problems = [*gathered.problems, *stopped_problems(ended, gathered.cases)]
     if not problems:
         problems.extend(contradictions(ended, gathered.cases, has_report=gathered.has_junit))
+    if not gathered.is_junit_broken:
+        problems.extend(_belied(watched, gathered))
     return TestRun(
         tests=_test_evidence(gathered.cases, ended, targets) if is_readable else None,
         coverage=_coverage(gathered, changed),
         problems=tuple(dict.fromkeys(problems)),
         reports=gathered.bytes_by_name,
         cases=tuple(gathered.cases),
+        collected=_collected(watched),
     )
 
 
@@ -172,28 +188,58 @@ def _room(checkout: Path) -> Iterator[_Room]:
 Ended = list[tuple[suite.Step, Finished]]
 
 
-async def _run_steps(
-    sandbox: Sandbox,
-    room: _Room,
-    commands: Sequence[str],
-    limits: Limits,
-    on_output: Callable[[bytes], None] | None,
-) -> Ended:
+@dataclass(frozen=True)
+class _Watched:
+    """A command that ended, and what its pytest said meanwhile; `None` where it could not be watched."""
+
+    step: suite.Step
+    finished: Finished
+    heard: Heard | None
+
+
+Run = Callable[[suite.Step], Awaitable[Finished]]
+
+
+async def _run_steps(room: _Room, steps: Sequence[suite.Step], run: Run) -> list[_Watched]:
     """Every command in order, up to the first that could not be run to its end."""
-
-    async def run(step: suite.Step) -> Finished:
-        return await sandbox.run(step.argv, mounts=room.mounts, env=step.env, limits=limits, on_output=on_output)
-
-    python_path = suite.python_path(room.checkout)
-    ended: Ended = []
-    for step in suite.steps(commands, python_path):
-        finished = await run(step)
-        if step.is_default and needs_plain_options(finished):
-            finished = await run(suite.default_step(python_path, suite.PLAIN_OPTIONS))
-        ended.append((step, finished))
-        if ending_problem(step, finished) is not None:
+    ended: list[_Watched] = []
+    for step in steps:
+        watched = await _watch(room, step, run)
+        if step.is_default and needs_plain_options(watched.finished):
+            watched = await _watch(room, step.with_options(suite.PLAIN_OPTIONS), run)
+        ended.append(watched)
+        if ending_problem(step, watched.finished) is not None:
             break
     return ended
+
+
+async def _watch(room: _Room, step: suite.Step, run: Run) -> _Watched:
+    """Run a command with the witness; where it shuts out the place of the plugin, without."""
+    listener = Listener(room.settings / suite.PLUGINS, f"{suite.SETTINGS}/{suite.PLUGINS}")
+    async with listener.listening():
+        finished = await run(step.watched(listener.plugin, listener.environment))
+    missing = f'importing plugin "{listener.plugin}"'.encode()
+    if not step.is_default and not listener.heard.is_begun and missing in finished.stdout + finished.stderr:
+        return _Watched(step, await run(step), None)
+    return _Watched(step, finished, listener.heard)
+
+
+def _belied(watched: Sequence[_Watched], gathered: _Gathered) -> Iterator[Problem]:
+    """Where a report says something else than was heard, of commands that ran to their end."""
+    for one in watched:
+        if one.heard is not None and ending_problem(one.step, one.finished) is None:
+            own = gathered.own.get(one.step.junit)
+            found = contradiction(one.heard, gathered.cases, own, is_well=one.finished.is_ok)
+            if found is not None:
+                yield found
+
+
+def _collected(watched: Sequence[_Watched]) -> dict[str, str] | None:
+    """Pytest's ids by the names in reports; `None` unless every command was heard to its end."""
+    heard = [one.heard for one in watched if one.heard is not None and one.heard.is_begun]
+    if len(heard) < len(watched):
+        return None
+    return {one.name(test): test for one in heard for test in one.collected}
 
 
 RAW = (".coverage", ".coverage.*")
@@ -232,9 +278,11 @@ def _read_all_junit(room: _Room, paths: Sequence[str], gathered: _Gathered) -> N
     own = left_behind(room.out, (suite.JUNIT.format(number="*"),))
     for root, path in [*((room.out, path) for path in own), *((room.checkout, path) for path in paths)]:
         try:
-            data = gathered.take(root, path)
-            gathered.cases.extend(read_junit(data))
+            cases = read_junit(gathered.take(root, path))
+            gathered.cases.extend(cases)
             gathered.has_junit = True
+            if root is room.out:
+                gathered.own[path] = cases
         except Unreadable as broken:
             gathered.has_junit = gathered.is_junit_broken = True
             gathered.note(broken.code, broken.message)

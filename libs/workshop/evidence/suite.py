@@ -7,14 +7,17 @@ run by a shell, with settings that make any pytest in there write a report and a
 measured, whether or not the command speaks of either.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Self
 
 from libs.workshop.evidence.reading import CHECKOUT
 
 OUT = "/out"
 SETTINGS = "/opt/rung/evidence"
+PLUGINS = "plugins"
+"""Of the settings, what is Python: first among the places of imports, so that nothing stands in for it."""
 JUNIT = "junit-{number}.xml"
 COVERAGE_DATA = "coverage-data"
 COVERAGE_JSON = "coverage.json"
@@ -59,10 +62,27 @@ class Step:
     junit: str
     is_default: bool
 
+    def with_options(self, options: Sequence[str]) -> Self:
+        """The same with more options of pytest, where that is run by default."""
+        return replace(self, argv=_after_pytest(self.argv, options))
+
+    def watched(self, plugin: str, environment: Mapping[str, str]) -> Self:
+        """The same with a plugin of pytest, loaded before any of the repository's."""
+        env = {**self.env, **environment, "PYTHONPATH": f"{SETTINGS}/{PLUGINS}:{self.env['PYTHONPATH']}"}
+        if self.is_default:
+            return replace(self, argv=_after_pytest(self.argv, ("-p", plugin)), env=env)
+        return replace(self, env={**env, "PYTEST_ADDOPTS": f"{env['PYTEST_ADDOPTS']} -p {plugin}"})
+
+
+def _after_pytest(argv: tuple[str, ...], options: Sequence[str]) -> tuple[str, ...]:
+    place = argv.index("pytest") + 1
+    return (*argv[:place], *options, *argv[place:])
+
 
 def write_settings(directory: Path) -> None:
     """Fill the directory that the sandbox sees, read-only, at `SETTINGS`."""
     (directory / "coverage.ini").write_text(COVERAGE_SETTINGS)
+    (directory / PLUGINS).mkdir()
     (directory / "bin").mkdir()
     for name, module in SCRIPTS.items():
         script = directory / "bin" / name
@@ -70,19 +90,19 @@ def write_settings(directory: Path) -> None:
         script.chmod(0o755)
 
 
-def steps(commands: Sequence[str], python_path: str) -> list[Step]:
-    """The repository's commands, or pytest under coverage where it names none."""
+def steps(commands: Sequence[str], python_path: str, only: Sequence[str] = ()) -> list[Step]:
+    """The repository's commands, or pytest under coverage where it names none, there perhaps of some tests only."""
     if not commands:
-        return [default_step(python_path)]
+        return [default_step(python_path, only=only)]
     return [_command_step(command, number, python_path) for number, command in enumerate(commands, start=1)]
 
 
-def default_step(python_path: str, options: Sequence[str] = ()) -> Step:
+def default_step(python_path: str, only: Sequence[str] = ()) -> Step:
     junit = JUNIT.format(number=1)
     measured = ("python", "-m", "coverage", "run", f"--rcfile={SETTINGS}/coverage.ini", "-m", "pytest")
     quiet = ("-q", "-p", "no:cacheprovider", f"--junitxml={OUT}/{junit}")
     env = {"PYTHONPATH": python_path}
-    return Step((*measured, *quiet, *JUNIT_OPTIONS, *options), env, junit, is_default=True)
+    return Step((*measured, *quiet, *JUNIT_OPTIONS, *only), env, junit, is_default=True)
 
 
 def _command_step(command: str, number: int, python_path: str) -> Step:
