@@ -10,6 +10,10 @@ from libs.workshop.evidence.paths import is_changelog
 from libs.workshop.git import Diff
 
 DOCUMENT_SUFFIXES: Final = frozenset({".md", ".rst", ".txt", ".adoc"})
+CODE_SUFFIXES: Final = frozenset(
+    {".py", ".sh", ".js", ".mjs", ".cjs", ".ts", ".rb", ".pl", ".php", ".lua", ".bat", ".ps1"}
+)
+"""What is run when documents are made is code, wherever it lies."""
 DOCUMENT_FOLDERS: Final = frozenset({"doc", "docs"})
 
 
@@ -23,4 +27,6 @@ def diff_evidence(diff: Diff, protected: Iterable[str]) -> DiffEvidence:
 def is_document(path: str) -> bool:
     """Whether a path is what the document phase may touch: documents and the changelog."""
     pure = PurePosixPath(path)
-    return is_changelog(path) or pure.suffix.lower() in DOCUMENT_SUFFIXES or pure.parts[0].lower() in DOCUMENT_FOLDERS
+    suffix = pure.suffix.lower()
+    is_in_folder = pure.parts[0].lower() in DOCUMENT_FOLDERS and suffix not in CODE_SUFFIXES
+    return is_changelog(path) or suffix in DOCUMENT_SUFFIXES or is_in_folder

@@ -46,6 +46,7 @@ class Trial:
                 changed=changed,
                 targets=targets,
                 only=only,
+                values=reports.values,
                 limits=limits or self.limits,
                 on_output=self.on_output,
             )

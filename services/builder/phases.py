@@ -8,7 +8,7 @@ from typing import Final
 
 from libs.contracts.evidence import DocumentEvidence, Evidence, Problem
 from libs.contracts.facts import PhaseCompleted
-from libs.contracts.words import Phase
+from libs.contracts.words import Phase, Severity
 from libs.runtime.inputs import read_inputs, variables
 from libs.runtime.reports import report_of_review, report_of_tests
 from libs.runtime.shell import Shell
@@ -28,6 +28,9 @@ from libs.workshop.trial import Trial, report_files
 from services.builder.looking import by_hand, look_at_change, look_at_documents, removed, strayed_from_plan
 
 UNREADABLE: Final = "change_unreadable"
+NO_TESTS: Final = "no tests could be read"
+TESTED: Final = frozenset({"tests", "coverage", "mutation"})
+"""Parts of the evidence that come from running the tests."""
 
 
 class Bench:
@@ -66,7 +69,7 @@ class Bench:
 
 
 async def build(bench: Bench, job: Job) -> PhaseCompleted:
-    """The agent changes the code; the evidence is the change itself."""
+    """The agent changes the code; the evidence is the change itself, and what else the gate after it reads."""
     done = await bench.ask_agent(job)
     policy, quarantine = job.started.policy, await bench.quarantine(job)
     diff = await _diff(quarantine, job.request.base, done.commit)
@@ -74,12 +77,20 @@ async def build(bench: Bench, job: Job) -> PhaseCompleted:
         commands = (*policy.commands.test, *policy.commands.lint)
         problems = await guard(quarantine, job.request.base, done.commit, diff, commands)
     evidence = Evidence(commit=done.commit, diff=diff_evidence(diff, policy.protected), problems=problems)
+    files = {**done.files, "diff.patch": diff.patch}
+    wanted = policy.reads(Phase.BUILD) if diff.files else frozenset[str]()
+    if wanted & TESTED:
+        evidence, reports = await _with_tests(bench, job, evidence, diff)
+        files |= reports
+    if "review" in wanted:
+        evidence, reports = await _with_review(bench, job, evidence, diff)
+        files |= reports
     return await completed(
         bench.shell,
         job,
         evidence=evidence,
         commit=done.commit,
-        files={**done.files, "diff.patch": diff.patch},
+        files=files,
         summary=_sizes(diff),
         declined=done.report.declined,
         cost_usd=done.report.cost_usd,
@@ -88,40 +99,63 @@ async def build(bench: Bench, job: Job) -> PhaseCompleted:
 
 async def test(bench: Bench, job: Job) -> PhaseCompleted:
     """Rung runs the repository's tests on the candidate, beside those of its base, and reads the reports."""
-    trial = await bench.trial(job)
-    diff = await _diff(trial.quarantine, job.request.base, job.request.commit)
-    with told_as_failures(UNREADABLE):
-        request = job.request
-        kind = job.started.issue_type
-        change = Change(request.base, request.commit, diff.changed_lines, request.targets, kind)
-        found = await compared_tests(trial, change, bench.shell.settings.state / BASELINES)
-    evidence = Evidence(commit=job.request.commit, tests=found.tests, coverage=found.coverage, problems=found.problems)
-    evidence = await with_mutants(trial, evidence, diff.changed_lines)
-    passed = f"{found.tests.passed} of {found.tests.total} tests passed" if found.tests else "no tests could be read"
-    files = {**report_files("test", found.reports), "test.md": report_of_tests(evidence).encode()}
+    evidence, diff = await _candidate(bench, job)
+    evidence, files = await _with_tests(bench, job, evidence, diff)
+    passed = f"{evidence.tests.passed} of {evidence.tests.total} tests passed" if evidence.tests else NO_TESTS
+    files["test.md"] = report_of_tests(evidence).encode()
     return await completed(bench.shell, job, evidence=evidence, files=files, summary=passed)
 
 
 async def review(bench: Bench, job: Job) -> PhaseCompleted:
     """Rung runs the analysers on the candidate; only findings on changed lines that nobody waived count."""
+    evidence, diff = await _candidate(bench, job)
+    evidence, files = await _with_review(bench, job, evidence, diff)
+    evidence = evidence.model_copy(update={"strayed": await strayed_from_plan(bench.shell, job, diff)})
+    found = sum(getattr(evidence.review, severity) for severity in Severity) if evidence.review else 0
+    files["review.md"] = report_of_review(evidence).encode()
+    return await completed(bench.shell, job, evidence=evidence, files=files, summary=f"{found} findings")
+
+
+async def _candidate(bench: Bench, job: Job) -> tuple[Evidence, Diff]:
+    """What is known of the candidate before anything is run."""
+    diff = await _diff(await bench.quarantine(job), job.request.base, job.request.commit)
+    return Evidence(commit=job.request.commit, diff=diff_evidence(diff, job.started.policy.protected)), diff
+
+
+async def _with_tests(bench: Bench, job: Job, evidence: Evidence, diff: Diff) -> tuple[Evidence, dict[str, bytes]]:
+    """The evidence with that of the tests, and the reports."""
+    assert evidence.commit is not None, "tests are run on a commit"
     trial = await bench.trial(job)
-    diff = await _diff(trial.quarantine, job.request.base, job.request.commit)
+    change = Change(job.request.base, evidence.commit, diff.changed_lines, job.request.targets, job.started.issue_type)
     with told_as_failures(UNREADABLE):
-        found = await look_at_change(trial, job.request.base, job.request.commit, diff)
-    heard, counting = waive(found, job.started.policy.waivers, job.recorded.time)
-    evidence = Evidence(
-        commit=job.request.commit,
-        review=by_hand(heard, job.request.commit),
-        strayed=await strayed_from_plan(bench.shell, job, diff),
-        reported=found.reported,
-        problems=found.problems,
+        found = await compared_tests(trial, change, bench.shell.settings.state / BASELINES)
+    tested = evidence.model_copy(
+        update={
+            "tests": found.tests,
+            "coverage": found.coverage,
+            "reported": {**evidence.reported, **found.reported},
+            "problems": (*evidence.problems, *found.problems),
+        }
     )
-    files = {
-        **report_files("review", found.reports),
-        "review.md": report_of_review(evidence).encode(),
-        "findings.json": findings_file(counting, tools=found.analysers, present=found.present, removed=removed(diff)),
-    }
-    return await completed(bench.shell, job, evidence=evidence, files=files, summary=f"{len(counting)} findings")
+    return await with_mutants(trial, tested, diff.changed_lines), report_files("test", found.reports)
+
+
+async def _with_review(bench: Bench, job: Job, evidence: Evidence, diff: Diff) -> tuple[Evidence, dict[str, bytes]]:
+    """The evidence with that of the analysers, the reports, and every finding."""
+    assert evidence.commit is not None, "a review is of a commit"
+    trial = await bench.trial(job)
+    with told_as_failures(UNREADABLE):
+        found = await look_at_change(trial, job.request.base, evidence.commit, diff)
+    heard, counting = waive(found, job.started.policy.waivers, job.recorded.time)
+    reviewed = evidence.model_copy(
+        update={
+            "review": by_hand(heard, evidence.commit),
+            "reported": {**evidence.reported, **found.reported},
+            "problems": (*evidence.problems, *found.problems),
+        }
+    )
+    findings = findings_file(counting, tools=found.analysers, present=found.present, removed=removed(diff))
+    return reviewed, {**report_files("review", found.reports), "findings.json": findings}
 
 
 async def document(bench: Bench, job: Job) -> PhaseCompleted:
@@ -133,7 +167,10 @@ async def document(bench: Bench, job: Job) -> PhaseCompleted:
     done = await bench.ask_agent(job)
     quarantine = await bench.quarantine(job)
     written = await _diff(quarantine, job.request.commit, done.commit)
-    problems = _beyond_documents(written, job.started.policy.protected)
+    problems = (
+        *_beyond_documents(written, job.started.policy.protected),
+        *await _configuration(quarantine, job.request.commit, done.commit, written),
+    )
     kept = job.request.commit if problems else done.commit
     whole = await _diff(quarantine, job.request.base, kept)
     evidence = Evidence(
@@ -172,6 +209,13 @@ def _beyond_documents(written: Diff, protected: tuple[str, ...]) -> tuple[Proble
     said = [*([", ".join(named[:3])] if named else []), *found.refused[:3]]
     message = f"the document phase changed more than documents, so nothing of it is taken: {'; '.join(said)}"
     return (Problem(code="document_touched_code", message=message),)
+
+
+async def _configuration(quarantine: Quarantine, before: str, after: str, written: Diff) -> tuple[Problem, ...]:
+    """Settings and dependencies that pass for documents, such as requirements.txt and docs/conf.py."""
+    with told_as_failures(UNREADABLE):
+        found = await guard(quarantine, before, after, written, ())
+    return tuple(problem for problem in found if problem.code in ("runner_changed", "dependencies_changed"))
 
 
 async def _diff(quarantine: Quarantine, base: str, commit: str) -> Diff:

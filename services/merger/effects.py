@@ -95,6 +95,9 @@ async def _collect(
         tests=found.tests,
         coverage=found.coverage,
         problems=found.problems,
+        reported=found.reported,
+        is_proposed=True,
+        unsigned_count=0 if await quarantine.is_signed(made.commit) else 1,
         integration=IntegrationEvidence(base=tip, commit=made.commit, tree=made.tree, patch_id=patch_id),
     )
     files = {**report_files("deploy", found.reports), "diff.patch": diff.patch}

@@ -459,6 +459,12 @@ def test_a_limit_that_cannot_be_held_is_refused(criteria: str, said: str) -> Non
         policy_of(f"gates: {{test: {{all_pass: true, {criteria}}}}}")
 
 
+def test_a_policy_knows_which_evidence_a_gate_reads() -> None:
+    policy = policy_of("gates: {build: {lint_errors: 0, any_of: [{all_pass: true}, {coverage_min: 80}]}}")
+    assert policy.reads(Phase.BUILD) == {"diff", "review", "tests", "coverage"}
+    assert default_policy().reads(Phase.TEST) == {"tests"}
+
+
 def test_a_share_of_changed_lines_may_need_a_sample() -> None:
     policy = policy_of("gates: {test: {all_pass: true, new_code_coverage_min: {limit: 80, min_sample: 20}}}")
     expected = Criterion(name="new_code_coverage_min", limit=80, min_sample=20)

@@ -7,12 +7,12 @@ workflow leaves out has the default written here; what Rung always asks for (`FL
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from pydantic import Field, JsonValue
 
-from libs.contracts.criteria import canonical_name
+from libs.contracts.criteria import CRITERIA, canonical_name
 from libs.contracts.words import PHASES, Digest, Frozen, Level, Phase
 from libs.contracts.workflow.parts import (
     AllOf,
@@ -287,6 +287,10 @@ class Policy(Frozen):
         """What the gate after a phase asks; no less than what is always in force."""
         return self.gates[phase].criteria if phase in self.gates else with_floor(phase, ())
 
+    def reads(self, phase: Phase) -> frozenset[str]:
+        """The parts of the evidence that the gate after a phase reads."""
+        return frozenset(part for name in _names(self.criteria_of(phase)) for part in CRITERIA[name].evidence)
+
     def checkpoint_after(self, phase: Phase) -> CheckpointPolicy:
         return self.checkpoints.get(phase, CheckpointPolicy())
 
@@ -300,6 +304,18 @@ class Policy(Frozen):
     def agent_for(self, phase: Phase) -> str | None:
         """The agent that works on a phase; `None` leaves it to Rung's default."""
         return self.phases[phase].agent or self.agent if phase in self.phases else self.agent
+
+
+def _names(rules: Iterable[Rule]) -> Iterator[str]:
+    """The criteria of the table that rules ask, also within groups."""
+    for rule in rules:
+        match rule:
+            case Criterion():
+                yield from (rule.name,) if rule.name in CRITERIA else ()
+            case AnyOf():
+                yield from _names(rule.any_of)
+            case AllOf():
+                yield from _names(rule.all_of)
 
 
 def default_policy() -> Policy:

@@ -34,6 +34,7 @@ from libs.workshop.evidence.reading import (
     plain,
     read_left_behind,
 )
+from libs.workshop.evidence.values import Value, read_values
 from libs.workshop.evidence.witness import Heard, Listener, contradiction
 from libs.workshop.sandbox import Finished, Limits, Mount, Sandbox
 
@@ -78,6 +79,7 @@ class TestRun:
     problems: tuple[Problem, ...]
     reports: dict[str, bytes] = field(default_factory=dict)
     cases: tuple[TestCase, ...] = ()
+    reported: dict[str, Value] = field(default_factory=dict)
     collected: Mapping[str, str] | None = None
 
 
@@ -137,6 +139,7 @@ async def run_tests(
     changed: Mapping[str, frozenset[int]] | None = None,
     targets: Sequence[str] = (),
     only: Sequence[str] = (),
+    values: Sequence[str] = (),
     limits: Limits = Limits(),  # noqa: B008 - frozen
     on_output: Callable[[bytes], None] | None = None,
 ) -> TestRun:
@@ -144,23 +147,26 @@ async def run_tests(
 
     `commands` are the policy's, empty for pytest under coverage. `changed` holds the added lines by
     path. `targets` are test ids (as reports or as pytest spell them) that the plan set out to repair.
-    `only` are files or pytest's ids, for pytest by default; commands of the policy run as they are.
+    `values` are globs of the repository's own measurements. `only` are files or pytest's ids, for pytest by
+    default; commands of the policy run as they are.
     """
     with _room(checkout) as room:
         places = _places(commands, reports)
         before = _matches(room, places)
+        values_before = left_behind(checkout, values)
 
         async def run(step: suite.Step) -> Finished:
             return await sandbox.run(step.argv, mounts=room.mounts, env=step.env, limits=limits, on_output=on_output)
 
         watched = await _run_steps(room, suite.steps(commands, suite.python_path(checkout), only), run)
         gathered = await _gather(sandbox, room, places, before, limits)
+        own = read_values(checkout, values, values_before)
     ended = [(one.step, one.finished) for one in watched]
     gathered.bytes_by_name["test.log"] = b"".join(finished.stdout + finished.stderr for _, finished in ended)
     if reports.coverage and not gathered.coverage:
         gathered.note("coverage_missing", f"No coverage report was written at {', '.join(reports.coverage)}.")
     is_readable = gathered.has_junit and not gathered.is_junit_broken
-    problems = [*gathered.problems, *stopped_problems(ended, gathered.cases)]
+    problems = [*gathered.problems, *own.problems, *stopped_problems(ended, gathered.cases)]
     if not problems:
         problems.extend(contradictions(ended, gathered.cases, has_report=gathered.has_junit))
     if not gathered.is_junit_broken:
@@ -171,6 +177,7 @@ async def run_tests(
         problems=tuple(dict.fromkeys(problems)),
         reports=gathered.bytes_by_name,
         cases=tuple(gathered.cases),
+        reported=own.reported,
         collected=_collected(watched),
     )
 

@@ -180,6 +180,10 @@ class Quarantine:
         """Whether the commit is an integration commit that was made here."""
         return await tip_of(self.path, f"{KEPT}made/{commit}") is not None
 
+    async def is_signed(self, commit: str) -> bool:
+        """Whether the commit carries a signature that this machine's keys make good."""
+        return (await run_git(["verify-commit", commit], git_dir=self.path)).code == 0
+
     async def publish_branch(self, target: Source, branch: str, commit: str) -> None:
         """Create or move the branch `branch`, below `rung/`, in the user's repository."""
         await landing.publish(self.path, target, branch, commit)
