@@ -25,7 +25,8 @@ def test_the_documents_that_are_checked_in_are_current() -> None:
 
 
 def test_a_stale_document_is_named_and_written_anew(tmp_path: Path) -> None:
-    for name in ("generate.py", "run.md", "dispositions.md", "asyncapi.yaml", "workflow.schema.json"):
+    made = ("run.md", "dispositions.md", "criteria.md", "asyncapi.yaml", "workflow.schema.json")
+    for name in ("generate.py", *made):
         (tmp_path / name).write_bytes((ROOT / "docs" / name).read_bytes())
     (tmp_path / "run.md").write_text("stale")
     checked = _generate("--check", docs=tmp_path)

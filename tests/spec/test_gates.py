@@ -555,3 +555,42 @@ def test_losing_a_part_of_the_evidence_never_makes_a_pass(
 def _was_only_fail(asked: list[Criterion]) -> bool:
     """A criterion that only warns stays a warning, whether it fails or is silent."""
     return all(rule.severity is GateSeverity.WARNING for rule in asked)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.permutations([f"test_{number}" for number in range(5)]),
+    st.permutations([Severity.BLOCKER, Severity.MAJOR, Severity.MINOR]),
+    st.permutations(["TESTED", "COVERED", "blockers"]),
+)
+def test_the_order_of_files_findings_and_rules_changes_no_outcome(
+    cases: list[str], severities: list[Severity], order: list[str]
+) -> None:
+    rules = {"TESTED": TESTED, "COVERED": COVERED, "blockers": Criterion(name="max_blockers", limit=0)}
+    evidence = Evidence(
+        tests=TestEvidence(
+            passed=1,
+            failed=5,
+            failures=tuple(TestCase(name=name, outcome=TestOutcome.FAILED) for name in cases),
+            flaky=2,
+            flaky_names=tuple(name for name in cases if name in ("test_1", "test_3")),
+        ),
+        coverage=CoverageEvidence(covered_count=8, lines_count=10),
+        review=ReviewEvidence(
+            tools=("x",),
+            blocker=1,
+            findings=tuple(
+                Finding(tool="x", rule="r", severity=severity, file=f"{severity}.py") for severity in severities
+            ),
+        ),
+    )
+    verdict = classify(evidence, [rules[name] for name in order])
+    told = sorted((said.name, said.outcome, said.code, said.measured) for said in verdict.criteria)
+    assert (verdict.outcome, told) == (
+        FAIL,
+        [
+            ("all_pass", FAIL, "tests_failed", 5),
+            ("coverage_min", PASS, "ok", 80.0),
+            ("max_blockers", FAIL, "too_many_blocker", 1),
+        ],
+    )

@@ -83,7 +83,9 @@ AGENT: Final = """\
 answer() { sed -i "s/^echo .*/echo \\$(($1))/" area.sh; }
 told() { grep -q "$1" "$RUNG_IN/$2" 2>/dev/null; }
 case "$RUNG_PHASE-$RUNG_ATTEMPT" in
-  plan-*) echo 'Change `area.sh`: the area of a rectangle is wrong' ;;
+  plan-*)
+    echo 'Change `area.sh`: the area of a rectangle is wrong'
+    echo '{"targets": ["area::of 3 by 4", "area::of 2 by 5"]}' > "$RUNG_OUT/plan.json" ;;
   document-*) printf '# Changelog\\n\\n- The area is right.\\n' > CHANGELOG.md ;;
 BUILDS
 esac

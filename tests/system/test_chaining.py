@@ -26,7 +26,9 @@ END
 echo '{"cost_usd": 0.25}' > "$RUNG_OUT/usage.json"
 case "$RUNG_PHASE" in
   intent) need 'analyst of PROJECT'; echo 'INTENT-WORD: TITLE' ;;
-  plan) need INTENT-WORD; echo 'PLAN-WORD: change `FILE` for TITLE' ;;
+  plan)
+    need INTENT-WORD; echo 'PLAN-WORD: change `FILE` for TITLE'
+    echo '{"targets": ["tests/test_window.py::TARGET"]}' > "$RUNG_OUT/plan.json" ;;
   build)
     need PLAN-WORD
     if test "$RUNG_ATTEMPT" = 1; then echo '# first try' >> FILE; else
@@ -50,6 +52,7 @@ async def test_every_phase_is_handed_what_the_ones_before_it_left(system: System
     program = tmp_path / "agent"
     fixed = (case.path / case.changed_file).read_text().replace("self.calls) <= self.limit", "self.calls) < self.limit")
     text = AGENT.replace("FIXED", fixed.rstrip("\n")).replace("FILE", case.changed_file)
+    text = text.replace("TARGET", "test_no_more_calls_than_the_limit_are_let_through")
     program.write_text(text.replace("TITLE", case.title).replace("PROJECT", case.path.name))
     program.chmod(0o755)
     async with system.operator() as operator:

@@ -89,7 +89,6 @@ async def test_approving_a_failed_gate_is_refused_with_a_sentence_and_override_g
 @pytest.mark.parametrize(
     ("agent", "sentence"),
     [
-        ("exec:/bin/false", "agent"),
         ("exec:no-such-agent-anywhere", "no-such-agent-anywhere"),
         ("acp:opencode", "acp"),
         ("repairr", "repair"),

@@ -86,4 +86,4 @@ async def test_code_changed_while_documenting_is_refused(system: System, tmp_pat
         run = await operator.open_issue(case.path, case.title, case.body, agent=agent)
         view = await operator.approve_until_end(run)
     assert view.outcome == "declined"
-    assert view.phases[-1].codes == ("document_touched_code",)
+    assert view.phases[-1].codes == ("document_touched_code", "changelog_untouched")

@@ -225,4 +225,4 @@ def test_phases_that_others_do_say_so(tmp_path: Path, agent: Agent) -> None:
 def test_a_phase_that_does_not_exist_is_refused_in_one_sentence(tmp_path: Path, agent: Agent) -> None:
     answer = agent(write(tmp_path / "repo", SMALL), "deploy")
     assert answer.exit_code == 2
-    assert answer.printed == "The phase must be one of plan, build, test, review, document.\n"
+    assert answer.printed == "The phase must be one of intent, plan, build, test, review, document.\n"

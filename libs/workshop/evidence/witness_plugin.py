@@ -11,6 +11,7 @@ import json
 import os
 import random
 import socket
+import sys
 import unittest
 from collections.abc import Generator
 from typing import Any
@@ -21,6 +22,7 @@ PLACE = "RUNG_WITNESS"
 """The environment variable with the socket's path."""
 BUSY = "RUNG_WITNESS_BUSY"
 """Set while a session speaks, so that sessions inside of it, which are tests of plugins, stay silent."""
+HYPOTHESIS = "hypothesispytest"
 IDS_AT_ONCE = 100
 ID_LENGTH_MAX = 2000
 WORDS = ("returns", "handles", "keeps", "empty", "first", "simple", "value", "items", "order", "default", "accepts")
@@ -142,6 +144,14 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(Witness(config, place), f"witness-{os.urandom(4).hex()}")
         if not is_worker:
             config.add_cleanup(_rest)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Hypothesis would be loaded whole for a summary of nothing where no test has used it; that takes a second."""
+    plugins = session.config.pluginmanager
+    if "hypothesis" not in sys.modules and plugins.hasplugin(HYPOTHESIS):
+        plugins.unregister(name=HYPOTHESIS)
 
 
 def _rest() -> None:

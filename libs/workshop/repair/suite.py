@@ -149,7 +149,7 @@ def environment(root: Path, place: Path, launch: Launch, **more: str) -> dict[st
 
 def arguments(place: Path, launch: Launch) -> list[str]:
     """What pytest is told besides the repository's own configuration."""
-    quiet = ["-p", "no:randomly", "-p", "no:xdist", "-p", "no:cov"]
+    quiet = ["-p", "no:randomly", "-p", "no:xdist", "-p", "no:cov", "-p", "no:hypothesispytest"]
     return [*quiet, "--maxfail=0", f"--basetemp={place / 'tests'}", *launch.options]
 
 
