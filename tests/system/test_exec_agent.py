@@ -40,28 +40,6 @@ def _agent(directory: Path, case: Case) -> str:
     return f"exec:{program}"
 
 
-async def test_an_agent_that_fails_is_asked_again_only_when_a_human_says_so(system: System, tmp_path: Path) -> None:
-    case = flat_layout(tmp_path / "repository")
-    async with system.operator() as operator:
-        run = await operator.open_issue(case.path, case.title, case.body, agent=_agent(tmp_path, case))
-        view = await operator.until_stage(run, "waiting", phase="plan")
-        await operator.decide(run, DecisionKind.APPROVE)
-        await operator.until_left(view)
-        view = await operator.until_stage(run, "waiting", phase="build")
-        await operator.decide(run, DecisionKind.APPROVE)
-        view = await operator.until_stage(run, "waiting", phase="test")
-        assert view.checkpoint is not None
-        assert view.checkpoint.outcome == "fail"
-        assert DecisionKind.APPROVE not in view.checkpoint.answers
-        await operator.decide(run, DecisionKind.GUIDE, guidance="count the calls before")
-        await operator.until_left(view)
-        view = await operator.approve_until_end(run)
-    assert view.outcome == "merged", view.sentences
-    attempts = {str(phase.phase): phase.attempts for phase in view.phases}
-    assert (attempts["plan"], attempts["build"], attempts["test"], attempts["review"]) == (1, 2, 2, 1)
-    assert "- repaired" in (case.path / "CHANGELOG.md").read_text()
-
-
 async def test_approving_a_failed_gate_is_refused_with_a_sentence_and_override_goes_on(
     system: System, tmp_path: Path
 ) -> None:

@@ -10,6 +10,7 @@ from libs.contracts.wire import Recorded
 from libs.contracts.words import DecisionKind, Phase, Service
 from libs.runtime.log import Log
 from libs.runtime.rights import API
+from tests.support.quick import RIGHT, quick_agent, quick_repository
 from tests.support.repositories import DECLINED, MERGED, Build, flat_layout, git, src_layout, unittest_style
 from tests.support.system import System, running_system
 from tests.support.waiting import until
@@ -61,9 +62,9 @@ async def test_what_cannot_be_repaired_is_declined_with_a_reason_and_nothing_mov
 
 
 async def test_facts_carry_their_causes_from_the_merge_back_to_the_issue(system: System, tmp_path: Path) -> None:
-    case = flat_layout(tmp_path)
+    case = quick_repository(tmp_path / "repository")
     async with system.operator() as operator:
-        run = await operator.open_issue(case.path, case.title, case.body)
+        run = await operator.open_issue(case.path, case.title, case.body, agent=quick_agent(tmp_path, RIGHT))
         await operator.approve_until_end(run)
         history = await operator.history(run)
     by_id = {recorded.id: recorded for recorded in history.facts}
@@ -93,12 +94,12 @@ def _chain(recorded: Recorded, by_id: dict[str, Recorded]) -> Iterator[Recorded]
 async def test_a_dirty_working_copy_keeps_everything_where_it_is_until_it_is_clean(
     system: System, tmp_path: Path
 ) -> None:
-    case = flat_layout(tmp_path)
+    case = quick_repository(tmp_path / "repository")
     before = git(case.path, "rev-parse", "main")
     assert case.changed_file is not None
     (case.path / case.changed_file).write_text("# work in progress\n")
     async with system.operator() as operator:
-        run = await operator.open_issue(case.path, case.title, case.body)
+        run = await operator.open_issue(case.path, case.title, case.body, agent=quick_agent(tmp_path, RIGHT))
         view = await operator.approve_until_end(run)
         assert view.outcome == "waiting"
         assert view.checkpoint is not None
@@ -114,31 +115,10 @@ async def test_a_dirty_working_copy_keeps_everything_where_it_is_until_it_is_cle
     assert _status(case.path) == ""
 
 
-async def test_a_base_that_moved_under_an_approved_change_is_integrated_and_tested_anew_and_nobody_asked_again(
-    system: System, tmp_path: Path
-) -> None:
-    case = flat_layout(tmp_path)
-    async with system.operator() as operator:
-        run = await operator.open_issue(case.path, case.title, case.body)
-        while (view := await operator.until_stage(run, "waiting")).phases[-1].phase != "deploy":
-            await operator.decide(run, DecisionKind.APPROVE, phase=view.phases[-1].phase)
-            await operator.until_left(view)
-        (case.path / "NOTES.txt").write_text("somebody else was here\n")
-        git(case.path, "add", "NOTES.txt")
-        git(case.path, "commit", "--quiet", "--message", "docs: notes")
-        moved = git(case.path, "rev-parse", "main")
-        await operator.decide(run, DecisionKind.APPROVE)
-        view = await operator.until_stage(run, "ended")
-    assert view.outcome == "merged", view.sentences
-    assert [phase.attempts for phase in view.phases if phase.phase == "deploy"] == [2]
-    assert sum("approve by tester after deploy" in told for told in view.decisions) == 1
-    assert git(case.path, "log", "--format=%P", "-1", "main") == moved
-
-
 async def test_replay_rebuilds_exactly_the_live_state(system: System, tmp_path: Path) -> None:
-    case = flat_layout(tmp_path)
+    case = quick_repository(tmp_path / "repository")
     async with system.operator() as operator:
-        run = await operator.open_issue(case.path, case.title, case.body)
+        run = await operator.open_issue(case.path, case.title, case.body, agent=quick_agent(tmp_path, RIGHT))
         await operator.approve_until_end(run)
         before = await operator.view(run)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from libs.contracts.words import Service
-from tests.support.repositories import flat_layout
+from tests.support.quick import RIGHT, quick_agent, quick_repository
 from tests.support.system import System, running_system
 from tests.support.waiting import until
 
@@ -64,9 +64,9 @@ def traced(tmp_path: Path, receiver: _Receiver) -> Iterator[System]:
 async def test_the_spans_of_one_run_form_one_trace_over_all_services(
     traced: System, receiver: _Receiver, tmp_path: Path
 ) -> None:
-    case = flat_layout(tmp_path / "repository")
+    case = quick_repository(tmp_path / "repository")
     async with traced.operator() as operator:
-        run = await operator.open_issue(case.path, case.title, case.body)
+        run = await operator.open_issue(case.path, case.title, case.body, agent=quick_agent(tmp_path, RIGHT))
         view = await operator.approve_until_end(run)
         assert view.outcome == "merged", view.reason
         trace = run.replace("-", "")
