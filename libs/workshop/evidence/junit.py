@@ -16,7 +16,7 @@ from xml.etree.ElementTree import Element
 
 from libs.contracts.evidence import TestCase, TestOutcome
 from libs.workshop.evidence.reading import Unreadable, in_checkout, plain
-from libs.workshop.evidence.streams import local_name, xml_events
+from libs.workshop.evidence.streams import local_name, without_collection, xml_events
 
 ROOTS = frozenset({"testsuites", "testsuite"})
 NESTING_MAX = 30
@@ -67,6 +67,7 @@ _SHOWN = frozenset({"error", "failure"})
 _FAILING = (TestOutcome.FAILED, TestOutcome.ERROR)
 
 
+@without_collection()
 def read_junit(data: bytes) -> tuple[TestCase, ...]:
     """All test cases of a report, in its order; none is a valid report of nothing.
 

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from libs.contracts.evidence import Finding
 from libs.workshop.evidence.reading import Unreadable
 from libs.workshop.evidence.sarif_run import Rule, Run, Told, lean, mapping, text
-from libs.workshop.evidence.streams import JsonStream
+from libs.workshop.evidence.streams import JsonStream, without_collection
 from libs.workshop.evidence.weights import WEIGHTS, Weights
 
 MESSAGE_LENGTH_MAX = 500
@@ -47,6 +47,7 @@ def read_sarif(
     return [one.finding for one in weighed_findings(data, changed=changed, line_text=line_text, weights=weights)]
 
 
+@without_collection()
 def weighed_findings(
     data: bytes,
     *,
