@@ -7,7 +7,7 @@ from typing import Final, Self
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from libs.cli.screen import Screen, cell, duration, styled
+from libs.cli.screen import Screen, cell, duration, moment, styled
 from libs.cli.telling import decided
 from libs.contracts import facts as f
 from libs.contracts.wire import Recorded
@@ -79,6 +79,8 @@ class Narrator:
                 return [Text.assemble(("run ", "bold"), fact.run, f"  {cell(fact.title)}"), _more(where)]
             case f.PhaseRequested(attempt=attempt) if attempt > 1:
                 return [_more(f"{fact.phase}: attempt {attempt}")]
+            case f.PhaseErrored(is_retryable=True):
+                return [_more(f"{fact.phase}: {fact.message.rstrip('.')}; this may pass, so it is tried again")]
             case f.GateJudged():
                 return self._judged(fact, time)
             case f.DecisionRecorded():
@@ -117,6 +119,8 @@ def _landing(fact: f.Fact) -> list[Text]:
             return [Text(f"✓ merged    {fact.tip[:12]} into {cell(fact.target)}", "green")]
         case f.WatchEnded():
             return [Text.assemble("· watch     ", styled(fact.outcome), f"  {cell(fact.reason, 200)}")]
+        case f.CheckpointReminded():
+            return [Text(f"  ! nobody has decided yet; the time is over at {moment(fact.expires_at)} UTC", "yellow")]
         case f.RunEscalated():
             return [Text(f"  ! {cell(fact.reason, 300)}", "yellow")]
         case _:

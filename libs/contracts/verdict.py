@@ -37,8 +37,8 @@ class Verdict(Frozen):
 
     @property
     def reasons(self) -> tuple[str, ...]:
-        """Sentences of the criteria that did not pass, worst first."""
-        return tuple(criterion.message for criterion in self.unmet)
+        """Sentences of the criteria that did not pass, each once, worst first."""
+        return tuple(dict.fromkeys(criterion.message for criterion in self.unmet))
 
     @property
     def unmet(self) -> tuple[CriterionVerdict, ...]:
