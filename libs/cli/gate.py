@@ -45,7 +45,10 @@ WorkflowFile = Annotated[
     Path | None, typer.Option("--workflow", metavar="FILE", help="Whose gates; by default those without a workflow.")
 ]
 AfterPhase = Annotated[
-    Phase, typer.Option("--phase", metavar="PHASE", parser=_phase, help="The phase whose gate judges; by default test.")
+    Phase | None,
+    typer.Option(
+        "--phase", metavar="PHASE", parser=_phase, help="Whose gate judges; by default test, or review for SARIF alone."
+    ),
 ]
 ForTeam = Annotated[str | None, typer.Option("--team", metavar="NAME", help="The team whose gates hold.")]
 OfAnyKind = typer.Argument(metavar="[REPORT]...", help="Reports of the kinds below, told apart by content.")
@@ -68,7 +71,7 @@ def try_gate(
     reports: AnyReport = None,
     *,
     workflow: WorkflowFile = None,
-    phase: AfterPhase = Phase.TEST,
+    phase: AfterPhase = None,
     team: ForTeam = None,
     junit: Junit = None,
     coverage: Coverage = None,
@@ -92,10 +95,11 @@ def try_gate(
     for name, data in _contents("the report", reports or ()).items():
         files[_kind(name, data)][name] = data
     evidence = evidence_of(policy=policy, **files)
+    phase = phase or (Phase.REVIEW if files["sarif"] and not files["junit"] and not files["coverage"] else Phase.TEST)
     verdict = _judged(policy, team, phase, evidence)
     screen = Screen(is_json=as_json)
     if screen.is_json:
-        screen.answer(told(verdict, evidence))
+        screen.answer(told(phase, verdict, evidence))
     else:
         _tell(screen, phase, verdict)
     raise typer.Exit(ExitCode.OK if verdict.outcome.is_passed else ExitCode.FAILED)
@@ -156,10 +160,11 @@ def _judged(policy: Policy, team: str | None, phase: Phase, evidence: Evidence) 
     return Verdict.model_validate_json(asked.stdout)
 
 
-def told(verdict: Verdict, evidence: Evidence) -> dict[str, Any]:
+def told(phase: Phase, verdict: Verdict, evidence: Evidence) -> dict[str, Any]:
     """The verdict as JSON values, with the evidence in numbers; a part that was not given is null."""
     return {
         "outcome": verdict.outcome,
+        "phase": phase,
         "criteria": [criterion.model_dump(mode="json") for criterion in verdict.criteria],
         "evidence": {
             "tests": _tests(evidence),

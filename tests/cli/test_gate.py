@@ -105,11 +105,11 @@ def test_the_workflow_says_what_is_asked(tried: Tried) -> None:
 
 
 def test_findings_count_on_changed_lines_alone_where_there_is_a_diff(tried: Tried) -> None:
-    sarif, review = write("s.sarif", json.dumps(SARIF)), ("--phase", "review")
-    code, told = tried(*review, "--sarif", sarif)
-    assert (code, told["outcome"]) == (1, "fail")
+    sarif = write("s.sarif", json.dumps(SARIF))
+    code, told = tried("--sarif", sarif)
+    assert (code, told["phase"], told["outcome"]) == (1, "review", "fail")
     other = write("d.diff", DIFF.replace("shop.py", "other.py"))
-    code, told = tried(*review, "--sarif", sarif, "--diff", other)
+    code, told = tried("--phase", "review", "--sarif", sarif, "--diff", other)
     assert (code, sum(told["evidence"]["findings"].values())) == (0, 0)
 
 
