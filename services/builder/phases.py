@@ -17,11 +17,11 @@ from libs.workshop.attempt import Attempted, attempt
 from libs.workshop.change import diff_evidence, is_document
 from libs.workshop.compared import BASELINES, Change, compared_tests
 from libs.workshop.evidence.findings import findings_file
-from libs.workshop.evidence.guards import guard
 from libs.workshop.evidence.paths import is_changelog
 from libs.workshop.evidence.waivers import waive
 from libs.workshop.faults import told_as_failures
 from libs.workshop.git import Diff, Quarantine
+from libs.workshop.guards.judging import guard
 from libs.workshop.mutation import with_mutants
 from libs.workshop.sandbox import Limits, Sandbox
 from libs.workshop.trial import Trial, report_files

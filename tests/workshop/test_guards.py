@@ -5,10 +5,10 @@ from textwrap import dedent
 
 import pytest
 
-from libs.workshop.evidence.guards import Tests, guard, judge
-from libs.workshop.evidence.guards_alteration import Alteration
-from libs.workshop.evidence.guards_lookalike import imitated
 from libs.workshop.git import Quarantine, inspect
+from libs.workshop.guards.alteration import Alteration
+from libs.workshop.guards.judging import Tests, guard, judge
+from libs.workshop.guards.lookalike import imitated
 from tests.workshop.git_world import Content, commit, repository
 
 CLOCK = """\

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Final
 
-from libs.workshop.evidence.guards_alteration import Alteration, dotted
+from libs.workshop.guards.alteration import Alteration, dotted
 
 _TEST_TOOLS: Final = frozenset({"pytest", "_pytest", "mock", "freezegun", "time_machine", "pytest_mock", "coverage"})
 _MADE_TO_BE_SET: Final = frozenset(

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Final
 
-from libs.workshop.evidence.guards_alteration import Alteration, constant
+from libs.workshop.guards.alteration import Alteration, constant
 
 _FIXED_VALUES: Final = {
     **dict.fromkeys(("__eq__", "__ne__"), (True, False)),

@@ -11,16 +11,16 @@ from dataclasses import dataclass
 from typing import Final
 
 from libs.contracts.evidence import Problem
-from libs.workshop.evidence.guards_alteration import Alteration, problem, with_renames
-from libs.workshop.evidence.guards_dependencies import dependencies_changed
-from libs.workshop.evidence.guards_faking import faked_equality
-from libs.workshop.evidence.guards_literals import Suspect, special_cased, suspects, texts_with
-from libs.workshop.evidence.guards_runner import runner_changed
-from libs.workshop.evidence.guards_runtime import patched_runtime
-from libs.workshop.evidence.guards_suppressions import suppressions_added
 from libs.workshop.evidence.paths import is_python_file, is_test_file
 from libs.workshop.git import Diff, Quarantine
 from libs.workshop.git.command import ask_git
+from libs.workshop.guards.alteration import Alteration, problem, with_renames
+from libs.workshop.guards.dependencies import dependencies_changed
+from libs.workshop.guards.faking import faked_equality
+from libs.workshop.guards.literals import Suspect, special_cased, suspects, texts_with
+from libs.workshop.guards.runner import runner_changed
+from libs.workshop.guards.runtime import patched_runtime
+from libs.workshop.guards.suppressions import suppressions_added
 
 TEXT_MAX: Final = 2 * 2**20
 """A longer file is no source that people read; a changed one of Python that long is said not to have been read."""

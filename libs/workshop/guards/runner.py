@@ -14,8 +14,8 @@ from pathlib import PurePosixPath
 from typing import Any, Final
 
 from libs.contracts.evidence import Problem
-from libs.workshop.evidence.guards_alteration import Alteration, problem
 from libs.workshop.evidence.paths import is_test_file
+from libs.workshop.guards.alteration import Alteration, problem
 
 _NAMES: Final = (
     *("conftest.py", "sitecustomize.py", "usercustomize.py", "*.pth", "pytest.ini", ".pytest.ini", "pytest.toml"),

@@ -10,9 +10,9 @@ from pathlib import PurePosixPath
 from typing import Any, Final
 
 from libs.contracts.evidence import Problem
-from libs.workshop.evidence.guards_alteration import Alteration, dotted, parse, problem
-from libs.workshop.evidence.guards_lookalike import imitated
-from libs.workshop.evidence.guards_runner import read_json
+from libs.workshop.guards.alteration import Alteration, dotted, parse, problem
+from libs.workshop.guards.lookalike import imitated
+from libs.workshop.guards.runner import read_json
 
 Said = dict[str, str]
 """What is said of each dependency: name, and the rest of its line."""

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from libs.workshop.evidence.guards_alteration import Alteration, constant, constants, dotted, parse, shape
+from libs.workshop.guards.alteration import Alteration, constant, constants, dotted, parse, shape
 
 Shape = tuple[str, str]
 Value = object

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from libs.contracts.evidence import Problem
-from libs.workshop.evidence.guards_alteration import Alteration, problem
+from libs.workshop.guards.alteration import Alteration, problem
 
 _IN_COMMENTS: Final = {
     "# noqa": re.compile(
