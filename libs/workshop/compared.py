@@ -200,7 +200,7 @@ def _told(run: TestRun, candidate: Outcomes, base: Outcomes | None, problems: Se
         run,
         tests=comparison.blamed(run.tests, candidate, base),
         coverage=comparison.with_base(run.coverage, base),
-        problems=tuple(dict.fromkeys(problems)),
+        problems=tuple(dict.fromkeys(comparison.to_blame(problems, candidate, base))),
     )
 
 

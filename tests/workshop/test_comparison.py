@@ -215,6 +215,18 @@ async def test_a_failure_of_the_base_is_not_the_change_s_unless_it_was_the_targe
     assert codes(again) == ["fix_unproven"]
 
 
+async def test_a_module_that_the_base_cannot_collect_either_is_not_the_change_s(tmp_path: Path) -> None:
+    missing = {"tests/test_missing.py": "import no_such_library\n\ndef test_it(): pass\n"}
+    world = await world_of(tmp_path, {**PYTHON, **missing})
+    run = await world.compare({"app.py": CODE + "\n# said\n"})
+    assert run.tests is not None
+    assert (run.tests.passed, run.tests.errors, run.tests.preexisting) == (6, 1, 1)
+    assert codes(run) == []
+    worse = await world.compare({"tests/test_more.py": "import no_other_library\n\ndef test_more(): 1\n"})
+    assert codes(worse) == ["collection_failed"]
+    assert "test_more" in worse.problems[0].message
+
+
 async def test_a_failure_that_passes_when_run_again_is_flaky_and_one_that_never_does_is_not(world: World) -> None:
     """Each fails by the toss of a coin; that of 40 all fall alike twice is not to be expected."""
     coin = "exit $(($(od -An -N1 -tu1 /dev/urandom) % 2))\n"

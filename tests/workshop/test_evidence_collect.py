@@ -47,6 +47,18 @@ async def run(
     return await run_tests(sandbox, checkout, commands=commands, reports=reports, limits=limits or Limits(wall_s=60))
 
 
+@pytest.mark.parametrize("command", ["", "python -m pytest -q"])
+async def test_a_suite_that_takes_warnings_for_errors_hears_none_of_rung_s_own_plugins(
+    sandbox: Sandbox, checkout: Path, command: str
+) -> None:
+    strict = "[pytest]\nfilterwarnings = error\n"
+    fill(checkout, {"pytest.ini": strict, "test_one.py": "def test_one(): pass\n"})
+    run = await run_tests(sandbox, checkout, commands=(command,) if command else (), limits=Limits(wall_s=60))
+    assert run.problems == ()
+    assert run.tests is not None
+    assert run.tests.passed == 1
+
+
 async def test_a_python_repository_gives_tests_coverage_and_targets_by_default(
     sandbox: Sandbox, checkout: Path
 ) -> None:

@@ -170,6 +170,7 @@ def blamed(tests: TestEvidence, candidate: Outcomes, base: Outcomes | None) -> T
     targets = {report_id(target) for target in tests.targets}
     known = base if base is not None else Outcomes()
     old = sorted(name for name in candidate.failing() if known.is_failing(name) and name not in targets)
+    old += sorted(candidate.broken & known.broken)
     return tests.model_copy(
         update={
             "flaky": len(flaky),
@@ -178,6 +179,15 @@ def blamed(tests: TestEvidence, candidate: Outcomes, base: Outcomes | None) -> T
             "preexisting_names": tuple(old[:FAILURES_KEPT]),
         }
     )
+
+
+def to_blame(problems: Iterable[Problem], candidate: Outcomes, base: Outcomes | None) -> Iterator[Problem]:
+    """The problems without those of modules that cannot be collected on the base either."""
+    before = candidate.broken & base.broken if base is not None else frozenset[str]()
+    starts = tuple(f"{module.replace('::', '.')} " for module in before)
+    for problem in problems:
+        if problem.code != "collection_failed" or not problem.message.startswith(starts):
+            yield problem
 
 
 def with_base(coverage: CoverageEvidence | None, base: Outcomes | None) -> CoverageEvidence | None:

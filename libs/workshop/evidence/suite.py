@@ -7,6 +7,7 @@ run by a shell, with settings that make any pytest in there write a report and a
 measured, whether or not the command speaks of either.
 """
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -49,6 +50,8 @@ SCRIPTS = {"pytest": "pytest", "py.test": "pytest", "coverage": "coverage"}
 """Commands whose installed scripts name an interpreter by a path that may lie elsewhere inside the sandbox."""
 
 JUNIT_OPTIONS = ("-o", "junit_family=xunit1")
+OUR_WARNINGS = ("-W", "ignore:The configuration option:pytest.PytestDeprecationWarning")
+"""What pytest-asyncio says of any repository that does not use it; where warnings are errors, no test would run."""
 PLAIN_OPTIONS = ("-o", "addopts=", "-o", "required_plugins=")
 """Without the options of the repository, for where they ask for plugins that are not here."""
 
@@ -100,16 +103,16 @@ def steps(commands: Sequence[str], python_path: str, only: Sequence[str] = ()) -
 def default_step(python_path: str, only: Sequence[str] = ()) -> Step:
     junit = JUNIT.format(number=1)
     measured = ("python", "-m", "coverage", "run", f"--rcfile={SETTINGS}/coverage.ini", "-m", "pytest")
-    quiet = ("-q", "-p", "no:cacheprovider", f"--junitxml={OUT}/{junit}")
+    quiet = ("-q", "-p", "no:cacheprovider", "--continue-on-collection-errors", f"--junitxml={OUT}/{junit}")
     env = {"PYTHONPATH": python_path}
-    return Step((*measured, *quiet, *JUNIT_OPTIONS, *only), env, junit, is_default=True)
+    return Step((*measured, *quiet, *JUNIT_OPTIONS, *OUR_WARNINGS, *only), env, junit, is_default=True)
 
 
 def _command_step(command: str, number: int, python_path: str) -> Step:
     junit = JUNIT.format(number=number)
     env = {
         "PYTHONPATH": python_path,
-        "PYTEST_ADDOPTS": " ".join((f"--junitxml={OUT}/{junit}", *JUNIT_OPTIONS)),
+        "PYTEST_ADDOPTS": shlex.join((f"--junitxml={OUT}/{junit}", *JUNIT_OPTIONS, *OUR_WARNINGS)),
         "COVERAGE_PROCESS_START": f"{SETTINGS}/coverage.ini",
     }
     shell = f'PATH="{SETTINGS}/bin:$PATH"; export PATH; exec /bin/sh -c "$1"'

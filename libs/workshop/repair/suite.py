@@ -150,7 +150,8 @@ def environment(root: Path, place: Path, launch: Launch, **more: str) -> dict[st
 def arguments(place: Path, launch: Launch) -> list[str]:
     """What pytest is told besides the repository's own configuration."""
     quiet = ["-p", "no:randomly", "-p", "no:xdist", "-p", "no:cov", "-p", "no:hypothesispytest"]
-    return [*quiet, "--maxfail=0", f"--basetemp={place / 'tests'}", *launch.options]
+    ours = ["-W", "ignore:The configuration option:pytest.PytestDeprecationWarning"]  # of pytest-asyncio
+    return [*quiet, *ours, "--maxfail=0", f"--basetemp={place / 'tests'}", *launch.options]
 
 
 def run(root: Path, *, launch: Launch, limit_s: float, coverage: bool = False) -> Result:
