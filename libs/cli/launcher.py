@@ -14,10 +14,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from libs.cli.ending import Misused
 from libs.contracts.words import Service
 from libs.runtime.keys import KeyFileError
 from libs.runtime.provision import ProvisionError, wait_and_provision
 from libs.runtime.server import EmbeddedServer, Endpoint, ServerError, start
+from libs.runtime.settings import SettingUnusable, read_operator_file
 
 DELAY_MIN_S: Final = 0.2
 DELAY_MAX_S: Final = 10.0
@@ -168,8 +170,13 @@ def environment(endpoint: Endpoint, data: Path) -> dict[str, str]:
 async def launched(data: Path, tell: Tell, *, port: int | None = None) -> AsyncIterator[Launcher]:
     """The system on this data directory; its services may still be starting. It ends with the block.
 
-    Raises:  DataDirectoryBusy, other ServerErrors, KeyFileError, ProvisionError with a sentence.
+    Raises:  DataDirectoryBusy, other ServerErrors, KeyFileError, ProvisionError with a sentence; Misused for an
+             operator's file with which no service would start.
     """
+    try:
+        read_operator_file(os.environ)
+    except SettingUnusable as unusable:
+        raise Misused(f"The operator's file cannot be used: {unusable}.") from unusable
     logs = data / "logs"
     _private_directories(data, logs)
     nursery = await _nursery(logs)

@@ -14,6 +14,9 @@ AT_CHECKPOINT: Final = (DecisionKind.REJECT, DecisionKind.RETRY, DecisionKind.GU
 AFTER_ABORT: Final = (DecisionKind.RESUME, DecisionKind.GUIDE)
 
 
+SPENT: Final = "nothing more is asked for in this run; raise the budget in the workflow and open the issue again"
+
+
 class Hindrance(NamedTuple):
     """Why an answer is not to be had; the code is one of `decision.refused`."""
 
@@ -38,7 +41,7 @@ def hindrance(run: Run, kind: DecisionKind) -> Hindrance | None:
         return Hindrance("nothing_to_go_on_with", f"{run.lacking}; say retry or guide")
     asked = _asked_for(run, kind)
     reason = spent(run, asked) if asked else None
-    return Hindrance("budget_spent", f"{reason}; nothing more is asked for in this run") if reason else None
+    return Hindrance("budget_spent", f"{reason}; {SPENT}") if reason else None
 
 
 def _going_on(run: Run) -> DecisionKind:

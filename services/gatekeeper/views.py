@@ -3,7 +3,7 @@
 from libs.contracts.facts import DecisionRecorded, DecisionRefused, GateJudged, RunStarted
 from libs.contracts.views import CheckpointView, PhaseView, RunView, State
 from libs.contracts.words import DecisionKind, Outcome, Phase, RunOutcome
-from services.gatekeeper.answers import offered
+from services.gatekeeper.answers import hindrance, offered
 from services.gatekeeper.quorum import quorum
 from services.gatekeeper.retries import pause_s
 from services.gatekeeper.run import AttemptRecord, Run
@@ -189,6 +189,7 @@ def _moves(run: Run) -> list[str]:
             answers = ", ".join(run.checkpoint.answers)
             return [
                 f"What moves it: rung decide {run.run[:8]} <answer>, where the answer is one of {answers}.",
+                *_hindered(run),
                 *_agreement(run),
             ]
         case Stage.WORKING:
@@ -207,6 +208,12 @@ def _moves(run: Run) -> list[str]:
             return ["What moves it: the merger, which lands exactly the authorised tree.", *late]
         case _:
             return []
+
+
+def _hindered(run: Run) -> list[str]:
+    """Why nobody can go on from here."""
+    found = hindrance(run, DecisionKind.APPROVE)
+    return [f"Nobody can go on from here: {found.message}."] if found else []
 
 
 def _agreement(run: Run) -> list[str]:

@@ -19,7 +19,12 @@ COMMANDS = (
     ["decide"],
     ["log"],
     ["replay"],
+    ["inbox"],
+    ["debt"],
+    ["gate", "try"],
+    ["person", "key"],
     ["workflow", "check"],
+    ["workflow", "show"],
     ["doctor"],
 )
 
@@ -28,6 +33,18 @@ COMMANDS = (
 def _own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     monkeypatch.delenv("RUNG_NATS_URL", raising=False)
+
+
+def test_an_operator_s_file_that_cannot_be_used_is_said_before_anything_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "operator.yaml"
+    file.write_text("peple: {ann: {role: approver}}\n")
+    monkeypatch.setenv("RUNG_OPERATOR", str(file))
+    assert main(["run", "--repo", ".", "--title", "x", "--data", str(tmp_path / "data")]) == 2
+    said = capsys.readouterr().err
+    assert "did you mean people?" in said
+    assert "started again" not in said
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)

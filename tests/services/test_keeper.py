@@ -1,8 +1,7 @@
 """The gatekeeper's wake-ups on a real log: what is owed is stated, and the timers asked for are scheduled."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -19,7 +18,7 @@ from services.gatekeeper.keeper import Keeper
 from services.gatekeeper.projection import Projection
 from tests.spec.decider import Given, given
 from tests.spec.story import ROUTE, RUN, adopted, completed, decided, granted, started
-from tests.support.bus import Bus, running_bus
+from tests.support.bus import Bus
 
 MERGE = f"timers.at.{RUN}.merge-1"
 
@@ -46,22 +45,9 @@ class Bench:
 
 
 @pytest.fixture
-async def bus(tmp_path: Path) -> AsyncIterator[Bus]:
-    async with running_bus(tmp_path / "bus") as bus:
-        yield bus
-
-
-@pytest.fixture
 async def bench(bus: Bus) -> AsyncIterator[Bench]:
     async with bus.client(Service.GATEKEEPER) as client:
         yield Bench(Watched(client), Log(client, api=API, producer=Service.GATEKEEPER))
-
-
-@pytest.fixture
-def projection(tmp_path: Path) -> Iterator[Projection]:
-    projection = Projection(f"sqlite:///{tmp_path / 'projection.sqlite'}")
-    yield projection
-    projection.close()
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import logging
 import os
 import sqlite3
 import stat
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -40,7 +40,7 @@ from tests.spec.story import (
     watch_ended,
     watch_started,
 )
-from tests.support.bus import Bus, running_bus
+from tests.support.bus import Bus
 
 OTHER = run_id(ISSUE, 2)
 
@@ -415,12 +415,6 @@ def test_the_upsert_can_be_said_to_postgresql() -> None:
 
 
 # -- replay -------------------------------------------------------------------
-
-
-@pytest.fixture
-async def bus(tmp_path: Path) -> AsyncIterator[Bus]:
-    async with running_bus(tmp_path / "bus") as bus:
-        yield bus
 
 
 async def state(bus: Bus, *facts: Fact) -> None:

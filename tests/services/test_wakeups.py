@@ -1,8 +1,7 @@
 """A wake-up about what has been decided on already costs nothing; one about news is never passed over."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -18,7 +17,7 @@ from libs.runtime.shell import Delivery, Shell
 from services.gatekeeper.keeper import Keeper
 from services.gatekeeper.projection import Projection
 from tests.spec.story import RUN, WORKFLOW, adopted, completed, granted, started
-from tests.support.bus import Bus, running_bus
+from tests.support.bus import Bus
 
 
 class Counting(Log):
@@ -45,22 +44,9 @@ class Bench:
 
 
 @pytest.fixture
-async def bus(tmp_path: Path) -> AsyncIterator[Bus]:
-    async with running_bus(tmp_path / "bus") as bus:
-        yield bus
-
-
-@pytest.fixture
 async def bench(bus: Bus) -> AsyncIterator[Bench]:
     async with bus.client(Service.GATEKEEPER) as client:
         yield Bench(client, Counting(client, api=API, producer=Service.GATEKEEPER))
-
-
-@pytest.fixture
-def projection(tmp_path: Path) -> Iterator[Projection]:
-    projection = Projection(f"sqlite:///{tmp_path / 'projection.sqlite'}")
-    yield projection
-    projection.close()
 
 
 @pytest.fixture

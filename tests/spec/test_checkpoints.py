@@ -1,10 +1,10 @@
 """Where a run waits: reminders, expiry, agreement of several, and which approvals outlive a new commit."""
 
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
-from libs.contracts.evidence import Evidence, IntegrationEvidence
+from libs.contracts.evidence import Evidence, IntegrationEvidence, TestCase, TestEvidence, TestOutcome
 from libs.contracts.facts import CheckpointOpened, CheckpointReminded, MergeAuthorised, PhaseRequested, RunEscalated
 from libs.contracts.words import DecisionKind, Level, Phase
 from libs.contracts.workflow import CheckpointPolicy, OnTimeout, Policy
@@ -186,3 +186,28 @@ def test_a_merge_that_takes_too_long_calls_a_human_once_and_may_land_after_all()
     assert (called.run.stage, called.timers) == (Stage.AUTHORISED, [])
     assert sum(isinstance(fact, MergeAuthorised) for fact in called.facts) == 1
     assert called.then(merged()).run.stage is Stage.MERGED
+
+
+# -- failures that blame nobody ------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "fields", [{"flaky": 1, "flaky_names": ("t",)}, {"preexisting": 1, "preexisting_names": ("t",)}]
+)
+@pytest.mark.parametrize("level", Level)
+def test_a_flaky_failure_and_one_of_the_base_are_not_healed_and_never_merge_by_themselves(
+    level: Level, fields: dict[str, Any]
+) -> None:
+    tests = TestEvidence(passed=3, failed=1, failures=(TestCase(name="t", outcome=TestOutcome.FAILED),), **fields)
+    log = given(adopted(), *granted(level), started(level=level)).settled()
+    while (log.run.stage, log.run.phase) != (Stage.WORKING, Phase.TEST):
+        stopped = log.run.stage is Stage.WAITING
+        log = log.requests(asks(DecisionKind.APPROVE, f"d-{log.run.phase}")).after if stopped else log
+        log = (log if stopped else log.then(completed(log.run.phase))).settled()
+    log = log.then(completed(Phase.TEST, evidence=Evidence(commit=CHANGE, tests=tests))).settled()
+    assert log.run.attempts_of(Phase.BUILD) == 1
+    while log.run.stage is Stage.WORKING:
+        log = log.then(completed(log.run.phase)).settled()
+    assert log.run.stage is Stage.WAITING
+    assert log.run.phase is (Phase.TEST if level in (Level.ASSISTED, Level.SUPERVISED) else Phase.DEPLOY)
+    assert not [fact for fact in log.facts if isinstance(fact, MergeAuthorised)]

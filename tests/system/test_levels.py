@@ -13,7 +13,7 @@ from libs.contracts.views import RunView
 from libs.contracts.words import DecisionKind, Level
 from tests.support.ladder import freeze, grant, lift_freeze, lower, timer_passed
 from tests.support.quick import EVAL, RIGHT, WRONG, quick_agent, quick_repository, where
-from tests.support.repositories import Case, git, head
+from tests.support.repositories import Case, commit, git, head
 from tests.support.system import Operator, System
 from tests.support.waiting import until
 
@@ -256,6 +256,22 @@ async def test_a_level_lowered_during_the_delay_leaves_the_merge_to_a_human(syst
         (authorised,) = await operator.facts(run, MergeAuthorised)
     assert merged.outcome == "merged", merged.sentences
     assert (authorised.by, authorised.level_in_force) == ("tester", Level.AUTONOMOUS)
+
+
+async def test_a_test_that_fails_on_the_base_too_blames_nobody_and_is_merged_by_a_human_alone(
+    system: System, tmp_path: Path
+) -> None:
+    case = quick_repository(tmp_path / "repository", AUTO_MERGE)
+    check = (case.path / "check.sh").read_text()
+    commit(case.path, "test: a wish", {"check.sh": check.replace('"2 5 10"', '"2 5 10" "1 1 9"')})
+    await grant(system, case.path, Level.ASE)
+    async with system.operator() as operator:
+        run = await operator.open_issue(case.path, case.title, case.body, agent=quick_agent(tmp_path, RIGHT))
+        waiting = await operator.until_stopped(run)
+        assert await operator.facts(run, MergeAuthorised) == []
+    tested = next(phase for phase in waiting.phases if phase.phase == "test")
+    assert (where(waiting), tested.outcome, tested.attempts) == ("merge", "inconclusive", 1), waiting.sentences
+    assert tested.reasons == ("1 tests fail on the base too: area::of 1 by 1",)
 
 
 async def test_what_nobody_reviewed_never_merges_by_itself(system: System, tmp_path: Path) -> None:
