@@ -17,7 +17,7 @@ from nats.aio.client import Client
 from libs.contracts.facts import FreezeLifted, FreezeSet, LadderFact, LevelEarned, LevelGranted, LevelLowered
 from libs.contracts.history import Fence
 from libs.contracts.requests import workflow_id
-from libs.contracts.subjects import TIMER_DUE, ladder_filter
+from libs.contracts.subjects import TIMER_AT, TIMER_DUE, ladder_filter
 from libs.contracts.words import Level, Service
 from libs.runtime.log import Conflict, Log
 from libs.runtime.rights import API
@@ -47,6 +47,16 @@ async def freeze(system: System, repository: Path) -> None:
 
 async def lift_freeze(system: System, repository: Path) -> None:
     await _state(system, FreezeLifted(workflow=_workflow(repository), by=BY, reason=REASON))
+
+
+async def timer_set(system: System, run: str, timer: str) -> None:
+    """Until the bus itself will bring a timer, whoever dies meanwhile."""
+    async with _as_gatekeeper(system) as client:
+
+        async def is_set() -> bool:
+            return bool(await _last(client, f"{TIMER_AT}.{run}.{timer}") or await _due(client, run, timer))
+
+        await until(is_set)
 
 
 async def timer_due(system: System, run: str, timer: str) -> None:
@@ -96,7 +106,12 @@ async def _as_gatekeeper(system: System) -> AsyncIterator[Client]:
 
 async def _due(client: Client, run: str, timer: str) -> int:
     """Where in the stream a timer came due; 0 as long as it did not."""
-    found = await _ask(client, "STREAM.MSG.GET.TIMERS", last_by_subj=f"{TIMER_DUE}.{run}.{timer}")
+    return await _last(client, f"{TIMER_DUE}.{run}.{timer}")
+
+
+async def _last(client: Client, subject: str) -> int:
+    """Where the last message of a subject stands; 0 for none."""
+    found = await _ask(client, "STREAM.MSG.GET.TIMERS", last_by_subj=subject)
     return int(found["message"]["seq"]) if "message" in found else 0
 
 

@@ -222,6 +222,7 @@ async def test_a_checkpoint_that_nobody_answers_reminds_calls_and_expires_and_ne
 ) -> None:
     async with begun(system_to_kill, tmp_path, RIGHT, workflow=EXPIRING) as branch:
         await branch.stated(CheckpointOpened, phase=Phase.PLAN)
+        await timer_set(system_to_kill, branch.run, "reminder-plan-1-1")
         system_to_kill.kill_service(GATEKEEPER)
         await timer_due(system_to_kill, branch.run, "reminder-plan-1-1")
         await system_to_kill.start_again(GATEKEEPER)
@@ -518,6 +519,7 @@ async def test_a_delay_that_ends_while_everything_is_down_merges_once_when_it_is
 ) -> None:
     async with begun(system_to_kill, tmp_path, RIGHT, level=Level.ASE, workflow=AUTO_MERGE) as branch:
         await branch.operator.until_stage(branch.run, "proceeding", phase="deploy")
+        await timer_set(system_to_kill, branch.run, "merge-1")
         for service in Service:
             system_to_kill.kill_service(service)
         await timer_due(system_to_kill, branch.run, "merge-1")
@@ -533,6 +535,7 @@ async def test_a_hold_that_comes_with_the_end_of_the_delay_stops_the_merge_or_is
 ) -> None:
     async with begun(system_to_kill, tmp_path, RIGHT, level=Level.ASE, workflow=AUTO_MERGE) as branch:
         await branch.operator.until_stage(branch.run, "proceeding", phase="deploy")
+        await timer_set(system_to_kill, branch.run, "merge-1")
         system_to_kill.kill_service(GATEKEEPER)
         hold = await branch.operator.decide(branch.run, DecisionKind.HOLD, reason="let me look first")
         await timer_due(system_to_kill, branch.run, "merge-1")
