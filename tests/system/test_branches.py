@@ -29,7 +29,7 @@ from libs.contracts.facts import (
 )
 from libs.contracts.views import RunView
 from libs.contracts.words import DecisionKind, Disposition, Level, Phase, Service
-from tests.support.ladder import freeze, grant, lift_freeze, lower, timer_due
+from tests.support.ladder import freeze, grant, lift_freeze, lower, timer_due, timer_set
 from tests.support.quick import (
     ALWAYS_12,
     CODE,
