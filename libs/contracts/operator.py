@@ -10,7 +10,7 @@ import shlex
 from collections.abc import Iterable
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import yaml
 from pydantic import ValidationError, field_validator, model_validator
@@ -40,10 +40,14 @@ class OperatorFileRefused(ValueError):
 
 
 class Operator(People):
-    """The whole file. `repositories` and `agents` are what is allowed, `None` for any."""
+    """The whole file: `repositories` and `agents` are what is allowed, `None` for any.
+
+    `promotion` says whether the machine may grant by itself what is earned, and proven where a proof is asked for.
+    """
 
     quorum: tuple[QuorumPolicy, ...] = ()
     caps: tuple[CapPolicy, ...] = ()
+    promotion: Literal["ask", "auto"] = "ask"
     repositories: tuple[str, ...] | None = None
     agents: tuple[str, ...] | None = None
 

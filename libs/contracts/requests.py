@@ -5,11 +5,12 @@ import re
 import uuid
 from collections.abc import Iterator
 from difflib import get_close_matches
+from enum import StrEnum
 from typing import Annotated, Final, Literal, get_args
 
-from pydantic import BaseModel, Field, ValidationError, field_validator
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
-from libs.contracts.words import DecisionKind, Frozen, Level, Phase, Token
+from libs.contracts.words import DecisionKind, Digest, Frozen, Level, ObjectId, Phase, RevertCause, Token
 
 BODY_LIMIT = 256 * 1024
 TITLE_LIMIT = 300
@@ -61,10 +62,52 @@ class IssueRequest(Frozen):
         return plain(body)
 
 
+class LadderKind(StrEnum):
+    """What may be asked about a ladder."""
+
+    GRANT = "grant"
+    LOWER = "lower"
+    FREEZE = "freeze"
+    LIFT = "lift"
+    LABEL = "label"
+    CALIBRATE = "calibrate"
+    IMPORT = "import"
+
+
+_NEEDED: Final = {
+    LadderKind.GRANT: ("level", "reason"),
+    LadderKind.LOWER: ("level", "reason"),
+    LadderKind.FREEZE: ("reason",),
+    LadderKind.LIFT: (),
+    LadderKind.LABEL: ("run", "phase", "is_right", "reason"),
+    LadderKind.CALIBRATE: ("calibration", "digest"),
+    LadderKind.IMPORT: ("source", "digest", "reason"),
+}
+"""Fields that a kind of request cannot do without."""
+
+
+class Calibration(Frozen):
+    """What a calibration counted, by the digest of the gates that judged."""
+
+    gates_digest: Digest
+    commit: ObjectId
+    seeded: Annotated[int, Field(ge=0)]
+    caught: Annotated[int, Field(ge=0)]
+    good: Annotated[int, Field(ge=0)] = 0
+    passed: Annotated[int, Field(ge=0)] = 0
+
+    @model_validator(mode="after")
+    def _no_more_than_all(self) -> "Calibration":
+        if self.caught > self.seeded or self.passed > self.good:
+            raise ValueError("more candidates were caught or passed than there were")
+        return self
+
+
 class DecisionRequest(Frozen):
     """A person decides on a run; `decision` is made by the client, and a repeat gets the first answer.
 
-    `phase`, `attempt` and `commit` say what the person saw; where given they must still hold. `key` and
+    `phase`, `attempt` and `commit` say what the person saw; where given they must still hold. `revoke` takes a merged
+    change back, and `revert_for` says why. `key` and
     `signature` are the public key of the person and what it says of all the rest; see `signing.py`.
     """
 
@@ -79,8 +122,40 @@ class DecisionRequest(Frozen):
     phase: Phase | None = None
     attempt: int | None = None
     commit: str | None = None
+    revert_for: RevertCause | None = None
     key: Annotated[str, Field(max_length=200)] | None = None
     signature: Annotated[str, Field(max_length=200)] | None = None
+
+
+class LadderRequest(Frozen):
+    """A person asks for something about one workflow's ladder; `request` is made by the client, and counts once.
+
+    Each kind needs its own fields: grant and lower a `level`, label a `run`, `phase` and `is_right`, calibrate and
+    import a `digest`, the sha256 of an artifact. Whatever is granted, labelled or imported needs a reason.
+    """
+
+    request: Token
+    workflow: Token
+    kind: LadderKind
+    by: Annotated[str, Field(min_length=1, max_length=200)]
+    os_user: Annotated[str, Field(min_length=1, max_length=200)]
+    reason: Annotated[str, Field(max_length=10_000)] = ""
+    level: Level | None = None
+    run: Token | None = None
+    phase: Phase | None = None
+    is_right: bool | None = None
+    digest: Digest | None = None
+    source: Annotated[str, Field(max_length=300)] = ""
+    calibration: Calibration | None = None
+    key: Annotated[str, Field(max_length=200)] | None = None
+    signature: Annotated[str, Field(max_length=200)] | None = None
+
+    @model_validator(mode="after")
+    def _whole(self) -> "LadderRequest":
+        for field in _NEEDED[self.kind]:
+            if getattr(self, field) in (None, ""):
+                raise ValueError(f"{self.kind} needs {field}")
+        return self
 
 
 def issue_id(tracker: str, repository: str, key: str) -> str:

@@ -8,32 +8,34 @@ repeat gets the first answer; phase, attempt and commit are in it, so it fits no
 import base64
 import binascii
 import json
-from typing import Final
+from typing import Final, TypeVar
 
 import nkeys
 from nacl.exceptions import BadSignatureError
 from nacl.signing import VerifyKey
 
-from libs.contracts.requests import DecisionRequest
+from libs.contracts.requests import DecisionRequest, LadderRequest
+
+Signable = TypeVar("Signable", DecisionRequest, LadderRequest)
 
 RAW_BYTES: Final = 35
 """A public nkey: one byte of prefix, 32 of key, two of checksum."""
 
 
-def signed_bytes(request: DecisionRequest) -> bytes:
+def signed_bytes(request: DecisionRequest | LadderRequest) -> bytes:
     """What the signature of a decision is over."""
     tree = request.model_dump(mode="json", exclude={"key", "signature"}, exclude_defaults=True)
     return json.dumps(tree, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
-def sign(request: DecisionRequest, seed: str) -> DecisionRequest:
+def sign(request: Signable, seed: str) -> Signable:
     """The decision with the public key of a seed and its signature."""
     pair = nkeys.from_seed(seed.encode())
     signature = base64.urlsafe_b64encode(pair.sign(signed_bytes(request))).rstrip(b"=").decode()
     return request.model_copy(update={"key": pair.public_key.decode(), "signature": signature})
 
 
-def is_signed_well(request: DecisionRequest) -> bool:
+def is_signed_well(request: DecisionRequest | LadderRequest) -> bool:
     """Whether the signature is that of the key in the request; whose key that is, is another question."""
     key = public_bytes(request.key or "")
     if key is None or request.signature is None:

@@ -7,6 +7,7 @@ from libs.contracts.words import Phase, Service
 
 INTAKE_ISSUE: Final = "intake.issue"
 INTAKE_DECISION: Final = "intake.decision"
+INTAKE_LADDER: Final = "intake.ladder"
 LIVE: Final = "live"
 PROGRESS: Final = "progress"
 ASIDE: Final = "aside"

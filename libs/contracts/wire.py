@@ -16,7 +16,7 @@ from urllib.parse import quote, unquote
 from pydantic import ValidationError
 
 from libs.contracts.facts import FACTS, Fact
-from libs.contracts.requests import DecisionRequest, IssueRequest, explain
+from libs.contracts.requests import DecisionRequest, IssueRequest, LadderRequest, explain
 from libs.contracts.upcasters import lift
 from libs.contracts.words import Frozen, Service
 
@@ -28,6 +28,13 @@ _REQUIRED: Final = ("specversion", "id", "type", "source")
 _OPTIONAL: Final = ("subject", "dataschema", "cause", "traceparent")
 _UNENCODED: Final = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in '"%')
 _BY_KIND: Final = {f"{fact.stream}.{fact.type.removeprefix('issue.')}": fact for fact in FACTS}
+
+REQUESTS: Final[Mapping[type[Frozen], str]] = {
+    IssueRequest: "request.issue",
+    DecisionRequest: "request.decision",
+    LadderRequest: "request.ladder",
+}
+"""Requests from outside, and the CloudEvents type of each."""
 
 Headers = dict[str, str]
 M = TypeVar("M", bound=Frozen)
@@ -102,9 +109,13 @@ def encode_fact(
 
 
 def encode_request(
-    request: IssueRequest | DecisionRequest, *, request_id: str, source: str, traceparent: str | None = None
+    request: IssueRequest | DecisionRequest | LadderRequest,
+    *,
+    request_id: str,
+    source: str,
+    traceparent: str | None = None,
 ) -> tuple[Headers, bytes]:
-    kind = "request.issue" if isinstance(request, IssueRequest) else "request.decision"
+    kind = REQUESTS[type(request)]
     attributes = {
         "id": request_id,
         "type": f"rung.{kind}",
@@ -150,6 +161,11 @@ def decode_issue_request(headers: Mapping[str, str] | None, data: bytes) -> tupl
 def decode_decision_request(headers: Mapping[str, str] | None, data: bytes) -> tuple[Envelope, DecisionRequest]:
     envelope, body = _open(headers, data)
     return envelope, _validate(DecisionRequest, body)
+
+
+def decode_ladder_request(headers: Mapping[str, str] | None, data: bytes) -> tuple[Envelope, LadderRequest]:
+    envelope, body = _open(headers, data)
+    return envelope, _validate(LadderRequest, body)
 
 
 def read_envelope(headers: Mapping[str, str] | None) -> Envelope:

@@ -6,7 +6,7 @@ level in force. What moves from level to level is only the disposition.
 """
 
 from enum import StrEnum
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, StringConstraints
 
@@ -113,6 +113,10 @@ class DecisionKind(StrEnum):
     CANCEL = "cancel"
     GRANT = "grant"
     REVOKE = "revoke"
+
+
+RevertCause = Literal["regression", "business", "drill"]
+"""Why a merged change is taken back: it hurt, nobody wants it any more, or the rollback itself is tried."""
 
 
 class Severity(StrEnum):

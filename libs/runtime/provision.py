@@ -65,7 +65,7 @@ STREAMS: Final = (
         deny_purge=True,
         republish=RePublish(src=">", dest="live.>"),
     ),
-    _stream("INTAKE", "intake.issue.*", "intake.decision.*", deny_delete=True, deny_purge=True),
+    _stream("INTAKE", "intake.issue.*", "intake.decision.*", "intake.ladder.*", deny_delete=True, deny_purge=True),
     # Purging a schedule's subject cancels it, so purge stays allowed; only the gatekeeper is granted it.
     # Schedules and `discard new` exclude each other; without limits nothing is discarded either way.
     _stream("TIMERS", "timers.>", discard=DiscardPolicy.OLD, allow_msg_schedules=True, allow_msg_ttl=True),

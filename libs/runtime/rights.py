@@ -71,7 +71,7 @@ DURABLES: Final = (
     ),
     Durable(Service.GATEKEEPER, "FACTS", "gatekeeper", ("run.>", "workflow.>", "issue.>")),
     Durable(Service.GATEKEEPER, "FACTS", "projection", ()),
-    Durable(Service.GATEKEEPER, "INTAKE", "gatekeeper", ("intake.decision.*",)),
+    Durable(Service.GATEKEEPER, "INTAKE", "gatekeeper", ("intake.decision.*", "intake.ladder.*")),
     Durable(Service.GATEKEEPER, "TIMERS", "gatekeeper", ("timers.due.>",)),
     Durable(
         Service.MERGER,
@@ -165,7 +165,7 @@ def service_rights(service: Service, states: tuple[str, ...]) -> Rights:
 
 def operator_rights() -> Rights:
     return Rights(
-        says=("intake.issue.*", "intake.decision.*", *PUTS_ARTIFACTS),
+        says=("intake.issue.*", "intake.decision.*", "intake.ladder.*", *PUTS_ARTIFACTS),
         asks=(
             *READS_FACTS,
             *READS_ARTIFACTS,

@@ -30,6 +30,7 @@ from libs.contracts.facts.issue import IssueClosed, IssueEdited, IssueOpened, Sn
 from libs.contracts.facts.ladder import (
     FreezeLifted,
     FreezeSet,
+    GateCalibrated,
     HistoryImported,
     LabelStated,
     LevelEarned,
@@ -87,6 +88,7 @@ __all__ = [
     "Fact",
     "FreezeLifted",
     "FreezeSet",
+    "GateCalibrated",
     "GateJudged",
     "HistoryImported",
     "IncidentOpened",
@@ -164,6 +166,7 @@ SPEAKERS: Final[dict[Service, tuple[type[Fact], ...]]] = {
         FreezeSet,
         FreezeLifted,
         HistoryImported,
+        GateCalibrated,
     ),
     Service.MERGER: (ChangeProposed, ChangeQueued, ChangeMerged, ChangeRefused, ChangeClosed, ChangeReverted),
     Service.MONITOR: (

@@ -4,7 +4,7 @@ from typing import Literal
 
 from libs.contracts.evidence import Count
 from libs.contracts.facts.base import Attempt, RunFact
-from libs.contracts.words import Digest, ObjectId
+from libs.contracts.words import Digest, ObjectId, RevertCause
 
 
 class ChangeProposed(RunFact):
@@ -44,7 +44,7 @@ class ChangeRefused(RunFact):
     attempt: Attempt
     commit: ObjectId
     base: ObjectId
-    code: Literal["moved", "dirty", "gone", "refused", "held", "frozen", "lowered", "mismatch"]
+    code: Literal["moved", "dirty", "gone", "refused", "held", "frozen", "lowered", "mismatch", "conflict"]
     message: str
 
 
@@ -59,3 +59,4 @@ class ChangeReverted(RunFact):
     tip: ObjectId
     reverts: ObjectId
     reason: str
+    why: RevertCause = "regression"

@@ -7,7 +7,17 @@ from pydantic import Field
 from libs.contracts.evidence import Count
 from libs.contracts.facts.base import Attempt, Cost, Moment, PhaseFact, RunFact
 from libs.contracts.verdict import Verdict
-from libs.contracts.words import DecisionKind, Digest, Disposition, Level, ObjectId, Phase, RunOutcome, Token
+from libs.contracts.words import (
+    DecisionKind,
+    Digest,
+    Disposition,
+    Level,
+    ObjectId,
+    Phase,
+    RevertCause,
+    RunOutcome,
+    Token,
+)
 from libs.contracts.workflow import LoopName, Policy
 
 
@@ -69,8 +79,9 @@ class PhaseRequested(PhaseFact):
 class GateJudged(PhaseFact):
     """The verdict on an attempt and who decides now; `shadow` is what the next level would have done.
 
-    `calls_human` says that the run would have gone on without a human, had the gate passed; `loop` is the
-    one in which the work is done again.
+    `caps` are sentences for what held the level in force below what was configured and granted. `calls_human` says
+    that the run would have gone on without a human, had the gate passed; `loop` is the one in which the work is
+    done again.
     """
 
     type = "gate.judged"
@@ -82,6 +93,7 @@ class GateJudged(PhaseFact):
     shadow: Disposition | None = None
     calls_human: bool = False
     loop: LoopName | None = None
+    caps: tuple[str, ...] = ()
     commit: ObjectId | None = None
     tree: ObjectId | None = None
     patch_id: str | None = None
@@ -177,11 +189,16 @@ class MergeAuthorised(RunFact):
 
 
 class RollbackOrdered(RunFact):
-    """The merged change is to be reverted."""
+    """The merged change is to be reverted; `decision` is the person's who asked for it, `None` where the machine did.
+
+    A revert for `business`, or as a `drill`, says nothing about the gates.
+    """
 
     type = "rollback.ordered"
     reason: str
     by: str
+    why: RevertCause = "regression"
+    decision: str | None = None
 
 
 class RunEscalated(RunFact):

@@ -54,6 +54,7 @@ from libs.contracts.workflow.parts import (
 
 __all__ = [
     "AGENT_DRIVERS",
+    "CONSIDERED_AFTER_S",
     "DEFAULT_AGENT",
     "DEFAULT_CRITERIA",
     "FLOOR",
@@ -162,6 +163,9 @@ def _all_true(*names: str) -> tuple[Criterion, ...]:
     return tuple(Criterion(name=name, limit=True) for name in names)
 
 
+CONSIDERED_AFTER_S: Final = 3.0
+"""Seconds that a person takes at least to look at a checkpoint; a faster decision is counted, but labels nothing."""
+
 FLOOR: Final[dict[Phase, tuple[Criterion, ...]]] = {
     Phase.INTENT: _all_true("answers_issue"),
     Phase.PLAN: _all_true("names_existing_files", "answers_issue"),
@@ -242,6 +246,7 @@ class Policy(Frozen):
     protected: tuple[str, ...] = PROTECTED
     caps: tuple[CapPolicy, ...] = ()
     readiness: dict[Level, ReadinessLimits] = Field(default_factory=lambda: dict(READINESS))
+    considered_after_s: float = CONSIDERED_AFTER_S
     budget: BudgetPolicy = BudgetPolicy()
     quorum: tuple[QuorumPolicy, ...] = ()
     on_regression: OnRegression = OnRegression.REVERT
