@@ -44,7 +44,7 @@ deploy-keys: $(READY) ## write the keys and the server configuration that docker
 	@$(BIN)/python -m libs.runtime.rights --keys deploy/secrets --store /data --host 0.0.0.0 --port 4222 --monitor-port 8222 --output deploy/secrets/nats.conf
 
 lock: ## pin the newest versions with hashes into requirements.lock
-	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --extra dev --extra otlp --upgrade pyproject.toml --output-file requirements.lock
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --extra dev --extra otlp --extra postgres --upgrade pyproject.toml --output-file requirements.lock
 
 clean: ## remove what make made here
 	rm -rf $(VENV) .stamps .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

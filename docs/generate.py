@@ -19,8 +19,8 @@ from faststream.specification import AsyncAPI
 
 from libs.contracts.criteria import CRITERIA, CriterionSpec, Form
 from libs.contracts.facts import FACTS, PHASE_ANSWERS, SPEAKERS, Fact
-from libs.contracts.requests import DecisionRequest, IssueRequest
-from libs.contracts.subjects import INTAKE_DECISION, INTAKE_ISSUE, pattern
+from libs.contracts.requests import DecisionRequest, IssueRequest, LadderRequest
+from libs.contracts.subjects import INTAKE_DECISION, INTAKE_ISSUE, INTAKE_LADDER, pattern
 from libs.contracts.verdict import Verdict
 from libs.contracts.wire import kind_of
 from libs.contracts.words import Level, Outcome, Phase
@@ -102,6 +102,9 @@ def asyncapi_document() -> str:
 
     @broker.subscriber(f"{INTAKE_DECISION}.*", title="request.decision", description="Decide on a run.")
     async def decision(request: DecisionRequest) -> None: ...
+
+    @broker.subscriber(f"{INTAKE_LADDER}.*", title="request.ladder", description="Ask about a workflow's ladder.")
+    async def ladder(request: LadderRequest) -> None: ...
 
     specification = AsyncAPI(broker, schema_version="3.0.0", title="Rung", version="1").to_specification()
     return yaml.safe_dump(specification.to_jsonable(), sort_keys=True, allow_unicode=True)  # FastStream keeps no order

@@ -13,7 +13,24 @@ from typing import Any, Final
 import typer
 from nats.errors import Error as NatsError
 
-from libs.cli import debt, decide, doctor, gate, inbox, issue, log, person, replay, run, runs, up, workflow
+from libs.cli import (
+    audit,
+    calibrate,
+    debt,
+    decide,
+    doctor,
+    gate,
+    inbox,
+    issue,
+    log,
+    person,
+    replay,
+    rollback,
+    run,
+    runs,
+    up,
+    workflow,
+)
 from libs.cli.connection import default_data
 from libs.cli.ending import Ended, ExitCode
 from libs.cli.screen import speak_safely
@@ -51,12 +68,17 @@ app.add_typer(issue.app, name="issue")
 app.add_typer(runs.app, name="runs")
 app.command("inbox", short_help="What waits for a human.", epilog=inbox.EXAMPLE)(inbox.inbox)
 app.command("decide", short_help="Decide on a run.", epilog=decide.EXAMPLE)(decide.decide)
+app.command("rollback", short_help="Take a merged change back.", epilog=rollback.EXAMPLE)(rollback.rollback)
 app.add_typer(person.app, name="person")
 app.command("log", short_help="The facts of a run, in order.", epilog=log.EXAMPLE)(log.log)
 app.command("debt", short_help="What reviews found and nobody has mended.", epilog=debt.EXAMPLE)(debt.debt)
 app.command("replay", short_help="Make the projection anew from the log.", epilog=replay.EXAMPLE)(replay.replay)
+app.add_typer(audit.app, name="audit")
 app.add_typer(workflow.app, name="workflow")
 app.add_typer(gate.app, name="gate")
+app.command("calibrate", short_help="How good the gates are, tried on the past.", epilog=calibrate.EXAMPLE)(
+    calibrate.calibrate
+)
 app.command("doctor", short_help="What works here, and what does not.", epilog=doctor.EXAMPLE)(doctor.doctor)
 
 

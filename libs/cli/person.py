@@ -14,8 +14,8 @@ import yaml
 from libs.cli import options as o
 from libs.cli.ending import Ended, ExitCode, Misused
 from libs.cli.screen import Screen
-from libs.contracts.requests import DecisionRequest, one_line
-from libs.contracts.signing import sign
+from libs.contracts.requests import one_line
+from libs.contracts.signing import Signable, sign
 from libs.runtime.keys import KeyFileError, public
 from libs.runtime.settings import config_directory
 
@@ -107,7 +107,7 @@ def _draft(path: Path, content: bytes) -> Iterator[None]:
         path.unlink(missing_ok=True)
 
 
-def signed(request: DecisionRequest) -> DecisionRequest:
+def signed(request: Signable) -> Signable:
     """The request with the signature of whoever has a key of their own, else as it is."""
     return request if (seed := _seed()) is None else sign(request, seed)
 

@@ -14,14 +14,13 @@ from libs.contracts.facts import (
     FreezeLifted,
     FreezeSet,
     GateCalibrated,
-    LabelStated,
     LevelEarned,
     LevelGranted,
     LevelLowered,
     PolicyAdopted,
 )
 from libs.contracts.wire import Recorded
-from libs.contracts.words import Level, Phase
+from libs.contracts.words import Level
 from libs.contracts.workflow import Policy
 from libs.contracts.workflow.limits import Tightness, compared
 
@@ -59,7 +58,7 @@ class Ladder:
     """`sequence` is the last fact folded: what a disposition says it relied on.
 
     `since` is where each level was last granted or lost; `loosened` the adoption of gate limits that were no longer
-    as tight, as long as nothing has followed from it; `answered` the ids of the requests that were answered.
+    as tight, as long as nothing has followed from it.
     """
 
     workflow: str = ""
@@ -72,9 +71,7 @@ class Ladder:
     proof: Proof = FIRST_PROOF
     loosened: PolicyAdopted | None = None
     moves: tuple[Move, ...] = ()
-    labels: Mapping[tuple[str, Phase], LabelStated] = field(default_factory=dict)
     calibrations: tuple[GateCalibrated, ...] = ()
-    answered: frozenset[str] = frozenset()
     freeze: FreezeSet | None = None
     is_unread: bool = False
     sequence: int = 0
@@ -112,7 +109,7 @@ class Ladder:
 
 def evolve(ladder: Ladder, recorded: Recorded) -> Ladder:
     """Fold one fact; one that says nothing about levels only moves the sequence."""
-    moved = replace(ladder, sequence=recorded.sequence, answered=ladder.answered | {recorded.cause})
+    moved = replace(ladder, sequence=recorded.sequence)
     match recorded.fact:
         case PolicyAdopted() as fact:
             return _adopted(moved, fact, recorded.sequence)
@@ -122,8 +119,6 @@ def evolve(ladder: Ladder, recorded: Recorded) -> Ladder:
             return _moved(moved, fact, recorded)
         case FreezeSet() | FreezeLifted() as fact:
             return replace(moved, freeze=fact if isinstance(fact, FreezeSet) else None)
-        case LabelStated() as fact:
-            return replace(moved, labels={**ladder.labels, (fact.run, fact.phase): fact})
         case GateCalibrated() as fact:
             return replace(moved, calibrations=(*ladder.calibrations, fact))
         case _:

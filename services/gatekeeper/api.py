@@ -4,6 +4,7 @@ The answer is `{"ok": value}` or `{"error": sentence, "code": word}`.
 """
 
 import asyncio
+import hashlib
 import json
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -11,11 +12,15 @@ from typing import Any, Final, cast, get_args
 
 from faststream.nats import NatsBroker, NatsMessage
 
-from libs.contracts.subjects import QUERY
+from libs.contracts.ladder import fold
+from libs.contracts.readiness import Readiness
+from libs.contracts.requests import workflow_id
+from libs.contracts.subjects import QUERY, ladder_filter
 from libs.contracts.views import RunView, State
 from libs.runtime.log import LogUnavailable
 from libs.runtime.shell import Shell
 from services.gatekeeper.projection import Ambiguous, NotFound, Projection
+from services.gatekeeper.readiness.standing import readiness
 from services.gatekeeper.replay import replay
 
 LIMIT_DEFAULT = 50
@@ -45,7 +50,7 @@ class Queries:
         limit = min(int(question.get("limit") or LIMIT_DEFAULT), LIMIT_MAX)
         outcome = _state(question.get("outcome"))
         is_oldest_first = question.get("oldest_first") is True
-        rows = await asyncio.to_thread(
+        views = await asyncio.to_thread(
             self._projection.runs,
             limit,
             question.get("repository"),
@@ -53,15 +58,33 @@ class Queries:
             is_oldest_first=is_oldest_first,
             offset=int(question.get("offset") or 0),
         )
-        return _fitting(_plain(row.view) for row in rows)
+        return _fitting(_plain(view) for view in views)
 
     async def run(self, question: Mapping[str, Any]) -> Any:
-        row = await asyncio.to_thread(self._projection.run_by_prefix, str(question.get("run", "")))
-        return _plain(row.view)
+        return _plain(await asyncio.to_thread(self._projection.run_by_prefix, str(question.get("run", ""))))
+
+    async def readiness(self, question: Mapping[str, Any]) -> Any:
+        workflow = workflow_id(str(question.get("repository", "")))
+        found = await asyncio.to_thread(self._projection.readiness, workflow) or await self._worked_out(workflow)
+        return found.model_dump(mode="json")
+
+    async def _worked_out(self, workflow: str) -> Readiness:
+        """The readiness of a workflow for which none is kept: one without runs, or just after a replay."""
+        history = await self._shell.log.read(ladder_filter(workflow))
+        cards = await asyncio.to_thread(self._projection.cards, workflow)
+        ladder = fold(history.facts, is_unread=bool(history.unread))
+        return await asyncio.to_thread(readiness, ladder, cards, None)
 
     async def replay(self, _: Mapping[str, Any]) -> Any:
         done = await replay(self._shell.log, self._projection)
-        return {"facts": done.facts, "runs": done.runs, "seconds": done.seconds, "was_same": done.was_same}
+        digest = hashlib.sha256(await asyncio.to_thread(self._projection.dump)).hexdigest()
+        return {
+            "facts": done.facts,
+            "runs": done.runs,
+            "seconds": done.seconds,
+            "was_same": done.was_same,
+            "digest": digest,
+        }
 
 
 def _state(word: Any) -> State | None:
@@ -93,6 +116,7 @@ def register(broker: NatsBroker, queries: Queries) -> None:
         "health": queries.health,
         "runs": queries.runs,
         "run": queries.run,
+        "readiness": queries.readiness,
         "replay": queries.replay,
     }.items():
         _register(broker, name, answer)

@@ -15,10 +15,10 @@ def build(shell: Shell) -> Callable[[], Awaitable[None]]:
         projection = Projection(shell.settings.database_url)
     except DatabaseUnusable as unusable:
         raise SettingUnusable(f"RUNG_DATABASE_URL: {unusable}") from unusable
-    keeper = Keeper(shell, projection, shell.settings.people)
+    keeper = Keeper(shell, projection, shell.settings.people, shell.settings.operator.promotion)
     register(shell.broker, Queries(shell, projection))
     shell.listen(Inlet("FACTS", "gatekeeper", keeper.on_fact))
-    shell.listen(Inlet("INTAKE", "gatekeeper", keeper.on_decision))
+    shell.listen(Inlet("INTAKE", "gatekeeper", keeper.on_request))
     shell.listen(Inlet("TIMERS", "gatekeeper", keeper.on_timer))
     shell.listen(Inlet("FACTS", "projection", keeper.on_projection))
     return keeper.sweep

@@ -12,6 +12,7 @@ import math
 from collections.abc import Iterable
 from typing import Final
 
+from libs.contracts.facts import RunStarted
 from libs.contracts.words import AGENTS_WORK, Phase
 from libs.contracts.workflow import FREE_AGENTS, LoopName
 from services.gatekeeper.run import AttemptRecord, Run
@@ -26,8 +27,12 @@ def spent(run: Run, phase: Phase, loop: LoopName | None = None) -> str | None:
 
 
 def agent_for(run: Run, phase: Phase) -> str:
+    """Who works on a phase of a run."""
+    return agent_named(run.begun, phase)
+
+
+def agent_named(started: RunStarted, phase: Phase) -> str:
     """Who works on a phase: whom the operator named, else whom the workflow names for it."""
-    started = run.begun
     own = None if started.agent_by == "operator" else started.policy.agent_for(phase)
     return own or started.agent
 

@@ -28,19 +28,27 @@ from libs.contracts.ladder import Ladder
 from libs.contracts.words import DecisionKind, Level, Phase, RunOutcome
 from libs.contracts.workflow import DEFAULT_AGENT, LoopName, OnTimeout
 from services.gatekeeper.answers import offered
+from services.gatekeeper.authority import NOTHING_ALLOWED, UNKNOWN, Authority, Experience, authority
 from services.gatekeeper.budget import agent_for, cost_limit_usd, deadline_s, spent
+from services.gatekeeper.climbing import falls
 from services.gatekeeper.healing import healer
 from services.gatekeeper.judging import judge
 from services.gatekeeper.retries import pause_s
+from services.gatekeeper.rollback import is_to_be_taken_back, rollback_owed
 from services.gatekeeper.run import Run
 from services.gatekeeper.transitions import Stage
 
 
-def decide(run: Run, ladder: Ladder) -> list[Owed]:
-    """Facts owed now; none if the answer is already in the log, or if the run cannot be read."""
+def decide(run: Run, ladder: Ladder, experience: Experience = UNKNOWN) -> list[Owed]:
+    """Facts owed now; none if the answer is already in the log, or if the run cannot be read.
+
+    What nobody knows of the run's agent, of production and of the sandbox (`experience`) holds its level down.
+    """
     if run.unread:
         return []
-    return _closing(run) + [Owed(fact, run.cause) for fact in _owed(run, ladder)]
+    allowed = authority(run, ladder, experience) if run.started else NOTHING_ALLOWED
+    lost = [Owed(fact, run.cause) for fact in falls(run, ladder)]
+    return lost + _closing(run) + rollback_owed(run) + [Owed(fact, run.cause) for fact in _owed(run, ladder, allowed)]
 
 
 def _closing(run: Run) -> list[Owed]:
@@ -58,16 +66,16 @@ def _closing(run: Run) -> list[Owed]:
     return [Owed(closed, run.cause)]
 
 
-def _owed(run: Run, ladder: Ladder) -> list[Fact]:
+def _owed(run: Run, ladder: Ladder, allowed: Authority) -> list[Fact]:
     match run.stage:
         case Stage.OPENED:
             return _opening(run, ladder)
         case Stage.STARTED:
             return _starting(run)
         case Stage.ANSWERED:
-            return [judge(run, ladder)] if pause_s(run) is None else []
+            return [judge(run, ladder, allowed)] if pause_s(run) is None else []
         case Stage.PROCEEDING:
-            return _proceed(run, ladder)
+            return _proceed(run, ladder, allowed)
         case Stage.RETRYING:
             return [request(run, run.phase, run.attempts[-1].loop)]
         case Stage.HEALING:
@@ -77,17 +85,19 @@ def _owed(run: Run, ladder: Ladder) -> list[Fact]:
         case Stage.WAITING:
             return _reminder(run)
         case Stage.STOPPING:
-            return _stopping(run, ladder)
+            return _stopping(run, ladder, allowed)
         case Stage.REFUSED:
             return [_checkpoint(run)]
         case Stage.APPROVED:
-            return [_approved(run, ladder)]
+            return [_approved(run, ladder, allowed)]
         case Stage.EXPIRED:
             return _expired(run)
         case Stage.ABORTING:
             return [_abort(run)]
-        case Stage.REJECTED | Stage.CANCELLING | Stage.WATCHED:
+        case Stage.REJECTED | Stage.CANCELLING:
             return [_finish(run)]
+        case Stage.WATCHED:
+            return [] if is_to_be_taken_back(run) else [_finish(run)]
         case Stage.AUTHORISED:
             return _overdue(run)
         case Stage.UNKNOWN | Stage.WORKING | Stage.MERGED | Stage.WATCHING:
@@ -148,12 +158,12 @@ def _starting(run: Run) -> list[Fact]:
     return [request(run, started.phases[0])]
 
 
-def _stopping(run: Run, ladder: Ladder) -> list[Fact]:
+def _stopping(run: Run, ladder: Ladder, allowed: Authority) -> list[Fact]:
     """A human is asked, and called first who did not expect it; whoever approved the same change is not."""
     judged = run.judged
     assert judged is not None, "a checkpoint follows a verdict"
     if run.phase is Phase.DEPLOY and judged.verdict.outcome.is_passed and _merge_decision(run):
-        return [_authorise(run, ladder)]
+        return [_authorise(run, ladder, allowed)]
     if judged.calls_human and not run.is_escalated:
         return [_escalate(run, judged.reason), _checkpoint(run)]
     return [_checkpoint(run)]
@@ -203,24 +213,24 @@ def _escalate(run: Run, reason: str) -> RunEscalated:
     )
 
 
-def _proceed(run: Run, ladder: Ladder) -> list[Fact]:
+def _proceed(run: Run, ladder: Ladder, allowed: Authority) -> list[Fact]:
     """On to the next phase; after deploy the merge waits for its timer, or for a human where authority was lost."""
     if run.phase is not Phase.DEPLOY:
         return [_next(run)]
-    return [] if _has_authority(run, ladder) else [_checkpoint(run)]
+    return [] if _has_authority(ladder, allowed) else [_checkpoint(run)]
 
 
-def _approved(run: Run, ladder: Ladder) -> Fact:
+def _approved(run: Run, ladder: Ladder, allowed: Authority) -> Fact:
     """On to the next phase or to the merge; a timer alone approves none that is held or has lost its authority."""
     if run.phase is not Phase.DEPLOY:
         return _next(run)
-    is_the_machine_s = _has_authority(run, ladder) and not run.is_held
-    return _authorise(run, ladder) if _merge_decision(run) or is_the_machine_s else _checkpoint(run)
+    is_the_machine_s = _has_authority(ladder, allowed) and not run.is_held
+    return _authorise(run, ladder, allowed) if _merge_decision(run) or is_the_machine_s else _checkpoint(run)
 
 
-def _has_authority(run: Run, ladder: Ladder) -> bool:
+def _has_authority(ladder: Ladder, allowed: Authority) -> bool:
     """Whether this change may merge without a human."""
-    return ladder.in_force(run.begun.level) is Level.ASE and not ladder.is_frozen
+    return allowed.level is Level.ASE and not ladder.is_frozen
 
 
 def _merge_decision(run: Run) -> DecisionRecorded | None:
@@ -301,14 +311,13 @@ def _expiry(run: Run, judged: GateJudged) -> float | None:
     return run.since + policy.checkpoint_after(run.phase).timeout_s
 
 
-def _authorise(run: Run, ladder: Ladder) -> MergeAuthorised:
+def _authorise(run: Run, ladder: Ladder, allowed: Authority) -> MergeAuthorised:
     """Exactly the integration commit that the deploy gate judged may land on exactly its base."""
     integration = run.evidence.integration
     assert integration is not None, "a merge follows an integration commit"
     assert integration.commit is not None, "a merge follows an integration commit"
     assert integration.tree is not None, "a merge follows an integration commit"
     decided = _merge_decision(run)
-    level = ladder.in_force(run.begun.level)
     return MergeAuthorised(
         run=run.run,
         attempt=run.attempt,
@@ -316,9 +325,9 @@ def _authorise(run: Run, ladder: Ladder) -> MergeAuthorised:
         commit=integration.commit,
         tree=integration.tree,
         branch=run.begun.branch,
-        by=decided.by if decided else f"level {level}",
+        by=decided.by if decided else f"level {allowed.level}",
         decision=decided.decision if decided else None,
-        level_in_force=level,
+        level_in_force=allowed.level,
         ladder_sequence=ladder.sequence,
     )
 
@@ -334,7 +343,9 @@ def _finish(run: Run) -> RunFinished:
     """The end: merged and watched, declined by a human for the gate's reasons or their own, or cancelled."""
     said = run.decision.reason if run.decision else ""
     if run.stage is Stage.WATCHED and run.watched is not None:
-        return RunFinished(run=run.run, outcome=RunOutcome.MERGED, reason=f"merged; watch ended {run.watched.outcome}")
+        taken_back = f"; taken back ({run.reverted.why}): {run.reverted.reason}" if run.reverted else ""
+        reason = f"merged; watch ended {run.watched.outcome}{taken_back}"
+        return RunFinished(run=run.run, outcome=RunOutcome.MERGED, reason=reason)
     if run.stage is Stage.CANCELLING:
         return RunFinished(run=run.run, outcome=RunOutcome.CANCELLED, reason=said or "cancelled")
     reasons = run.judged.verdict.reasons if run.judged else ()

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 from libs.contracts.facts import DecisionRecorded, DecisionRefused, Owed
 from libs.contracts.people import EVERYONE, People, Role
-from libs.contracts.requests import DecisionRequest, one_line
+from libs.contracts.requests import DecisionRequest, LadderRequest, one_line
 from libs.contracts.signing import is_signed_well
 from libs.contracts.words import DecisionKind, Outcome
 from services.gatekeeper.answers import GOING_ON, hindrance
@@ -57,7 +57,7 @@ def _answer(run: Run, request: DecisionRequest, people: People) -> DecisionRecor
     return _record(run, request, asker, awaits)
 
 
-def identify(request: DecisionRequest, people: People) -> Decider | Refusal:
+def identify(request: DecisionRequest | LadderRequest, people: People) -> Decider | Refusal:
     """Who asks: the holder of the key that signed, else the person behind the user of the operating system."""
     if request.key is not None or request.signature is not None:
         return _by_key(request, people)
@@ -68,13 +68,13 @@ def identify(request: DecisionRequest, people: People) -> Decider | Refusal:
         return Refusal("unknown_person", f"the operator's file names nobody with the user {user}")
     if people.people[name].key is not None:
         hint = "decide where that key is, or name its file in RUNG_PERSON_KEY"
-        return Refusal("unsigned", f"{name} is known by a key and this decision is not signed; {hint}")
+        return Refusal("unsigned", f"{name} is known by a key and this request is not signed; {hint}")
     return Decider(name)
 
 
-def _by_key(request: DecisionRequest, people: People) -> Decider | Refusal:
+def _by_key(request: DecisionRequest | LadderRequest, people: People) -> Decider | Refusal:
     if not is_signed_well(request):
-        return Refusal("bad_signature", "the signature is not that of the key over this decision; sign it anew")
+        return Refusal("bad_signature", "the signature is not that of the key over this request; sign it anew")
     if not people.people:
         return Decider(one_line(request.by))
     if (name := people.holder(request.key or "")) is None:
@@ -89,12 +89,14 @@ def _named_by(request: DecisionRequest, people: People) -> str:
 
 
 def _not_theirs(run: Run, request: DecisionRequest, name: str, people: People) -> Refusal | None:
-    """Who only looks, or opened or wrote this issue, does not decide on its run."""
+    """Who only looks, or opened or wrote this issue, does not decide on its run, but may take it back."""
     if not people.people:
         return None
     if people.people[name].role is Role.VIEWER:
         return Refusal("only_looks", f"{name} may look, not decide")
     workers = (run.begun.opened_by, run.begun.author)
+    if request.kind is DecisionKind.REVOKE:
+        return None
     if people.is_own(name, *workers) or (people.is_strict and request.os_user in workers):
         return Refusal("own_work", f"{name} opened or wrote this issue; somebody else has to decide")
     return None
@@ -141,12 +143,20 @@ def _record(run: Run, request: DecisionRequest, asker: Decider, awaits: int) -> 
         guidance=request.guidance or (request.reason if request.kind is DecisionKind.GUIDE else None),
         phase=run.phase,
         attempt=max(run.attempt, 1),
-        commit=run.checkpoint.commit if run.checkpoint else run.commit,
+        commit=_about(run, request.kind),
         policy_digest=run.begun.policy_digest,
         is_override=is_override(run, request.kind),
         awaits=awaits,
         is_signed=asker.is_signed,
+        revert_for=request.revert_for if request.kind is DecisionKind.REVOKE else None,
     )
+
+
+def _about(run: Run, kind: DecisionKind) -> str | None:
+    """The commit that a decision is about."""
+    if kind is DecisionKind.REVOKE and run.merged is not None:
+        return run.merged.tip
+    return run.checkpoint.commit if run.checkpoint else run.commit
 
 
 def is_override(run: Run, kind: DecisionKind) -> bool:
@@ -175,7 +185,9 @@ def _told_to(name: str, run: Run, refusal: Refusal) -> Refusal:
 
 def _wrong_place(run: Run, request: DecisionRequest) -> Refusal | None:
     """The run is not where this decision means anything."""
-    if request.kind in (DecisionKind.GRANT, DecisionKind.REVOKE):
+    if request.kind is DecisionKind.REVOKE:
+        return _not_to_revert(run, request)
+    if request.kind is DecisionKind.GRANT:
         return Refusal("not_for_a_run", f"{request.kind} is about a workflow's level, not about a run")
     if run.stage is Stage.ENDED:
         return Refusal("run_ended", f"the run has ended ({run.finished.outcome if run.finished else 'ended'})")
@@ -191,10 +203,23 @@ def _wrong_place(run: Run, request: DecisionRequest) -> Refusal | None:
     return Refusal("nothing_waits", f"the run does not wait for a decision; it is {run.stage}")
 
 
+def _not_to_revert(run: Run, request: DecisionRequest) -> Refusal | None:
+    """Only what is merged can be taken back, once, and only by a person."""
+    if run.merged is None:
+        return Refusal("not_merged", "the change is not merged, so there is nothing to take back")
+    if run.reverted is not None:
+        return Refusal("reverted_already", f"the change is taken back already, by {run.reverted.tip[:12]}")
+    if run.is_rolling_back:
+        return Refusal("rolling_back", "the change is being taken back already")
+    if request.automatic:
+        return Refusal("automatic_rollback", "a program takes nothing back in a person's name")
+    return None
+
+
 def _stale(run: Run, request: DecisionRequest) -> Refusal | None:
     """What the person saw is no longer what the run is about."""
     seen = (request.phase, request.attempt, request.commit)
-    now = (run.phase, run.attempt, run.checkpoint.commit if run.checkpoint else run.commit)
+    now = (run.phase, run.attempt, _about(run, request.kind))
     if all(s is None or s == n for s, n in zip(seen, now, strict=True)):
         return None
     return Refusal("stale", f"this was about {_named(seen)}; the run is at {_named(now)}")
@@ -226,6 +251,8 @@ def _hindered(run: Run, request: DecisionRequest) -> Refusal | None:
 def _lacks_words(run: Run, request: DecisionRequest) -> Refusal | None:  # noqa: ARG001 - all questions look alike
     if request.kind is DecisionKind.OVERRIDE and not request.reason.strip():
         return Refusal("no_reason", "an override needs a reason")
+    if request.kind is DecisionKind.REVOKE and (request.revert_for is None or not request.reason.strip()):
+        return Refusal("no_reason", "to take a change back needs a reason, and why: regression, business or drill")
     if request.kind is DecisionKind.GUIDE and not (request.guidance or request.reason).strip():
         return Refusal("no_guidance", "guide needs the text that the next attempt is given")
     return None

@@ -9,9 +9,11 @@ from dataclasses import replace
 from typing import Any, Final
 
 from libs.contracts.facts import (
+    AnomalyDetected,
     ChangeMerged,
     ChangeProposed,
     ChangeRefused,
+    ChangeReverted,
     CheckpointClosed,
     CheckpointOpened,
     CheckpointReminded,
@@ -25,6 +27,7 @@ from libs.contracts.facts import (
     PhaseErrored,
     PhaseFact,
     PhaseRequested,
+    RollbackOrdered,
     RunAborted,
     RunEscalated,
     RunFinished,
@@ -36,20 +39,24 @@ from libs.contracts.facts import (
 from libs.contracts.requests import run_id
 from libs.contracts.wire import Recorded
 from libs.contracts.words import DecisionKind
-from services.gatekeeper.run import AttemptRecord, Run
-from services.gatekeeper.timers import open_timers
+from services.gatekeeper.run import AttemptRecord, Run, TakingBack
+from services.gatekeeper.timers import ROLLBACK_TIMER, open_timers
 from services.gatekeeper.transitions import Stage, event_of, next_stage
 
 
 def evolve(run: Run, recorded: Recorded) -> Run:
     """Fold one fact into the run."""
     fact = recorded.fact
+    if run.merged is not None and (changed := _taken_back(run, recorded)) is not None:
+        return replace(run, sequence=recorded.sequence, **changed)
     stage = next_stage(run.stage, event_of(fact)) if _is_about_now(run, fact) else None
     if stage is None:
         return replace(run, misfits=(*run.misfits, recorded.sequence), sequence=recorded.sequence)
     moved: dict[str, Any] = {"sequence": recorded.sequence}
     if stage is not run.stage:
         moved |= {"stage": stage, "cause": recorded.id, "since": recorded.time}
+    if isinstance(fact, WatchEnded) and run.rollback is None and run.taking_back.asked is None:
+        moved["taking_back"] = replace(run.taking_back, cause=recorded.id, since=recorded.time)
     return replace(run, **moved, **_change(run, fact, recorded.time))
 
 
@@ -59,6 +66,30 @@ def fold(facts: Iterable[Recorded], unread: Iterable[int] = ()) -> Run:
     for recorded in facts:
         run = evolve(run, recorded)
     return run
+
+
+def _taken_back(run: Run, recorded: Recorded) -> dict[str, Any] | None:
+    """What a fact about taking back the merged change sets; `None` for every other, and for one that does not fit."""
+    back = run.taking_back
+    news: dict[str, Any] = {"cause": recorded.id, "since": recorded.time}
+    match recorded.fact:
+        case DecisionRecorded(kind=DecisionKind.REVOKE, awaits=0) as fact:
+            decisions = {**run.decisions, fact.decision: fact}
+            return {"taking_back": replace(back, asked=fact, **news), "decisions": decisions}
+        case RollbackOrdered() as fact:
+            return {"taking_back": TakingBack(order_count=back.order_count + 1, **news), "rollback": fact}
+        case ChangeRefused() as fact if run.is_rolling_back:
+            return {"taking_back": replace(back, refused=fact, **news)}
+        case ChangeReverted() as fact:
+            return {"taking_back": replace(back, asked=None, **news), "reverted": fact}
+        case AnomalyDetected() as fact if run.reverted is not None and back.unrecovered is None:
+            return {"taking_back": replace(back, unrecovered=fact, **news)}
+        case RunEscalated():
+            return {"taking_back": replace(back, called_in=back.cause), "escalated_in": run.cause}
+        case TimerDue() as fact if fact.timer.startswith(ROLLBACK_TIMER) and _is_about_now(run, fact):
+            return {"taking_back": replace(back, is_overdue=True, **news), "timers_due": run.timers_due | {fact.timer}}
+        case _:
+            return None
 
 
 def _is_about_now(run: Run, fact: Fact) -> bool:

@@ -9,6 +9,7 @@ from libs.contracts.ladder import Ladder
 from libs.contracts.verdict import CriterionVerdict, Verdict, worst
 from libs.contracts.words import Disposition, Level, Outcome, Phase
 from libs.contracts.workflow import PhaseRule
+from services.gatekeeper.authority import Authority
 from services.gatekeeper.dispositions import SILENCE, Disposed, Said, dispose
 from services.gatekeeper.gates import verdict_of
 from services.gatekeeper.healing import healing, on_exhaust
@@ -16,12 +17,12 @@ from services.gatekeeper.quorum import quorum
 from services.gatekeeper.run import Run
 
 
-def judge(run: Run, ladder: Ladder) -> GateJudged:
+def judge(run: Run, ladder: Ladder, allowed: Authority) -> GateJudged:
     """The verdict on the answer at hand, and who decides by the level in force."""
     started = run.begun
     declined = run.answer.declined if isinstance(run.answer, PhaseCompleted) else None
     verdict = _with_red_tests(run, verdict_of(started.policy, run.phase, run.evidence, declined=declined))
-    level = ladder.in_force(started.level)
+    level = allowed.level
     loop, stopped = healing(run, verdict, declined=declined)
 
     def disposed_at(level: Level) -> Disposed:
@@ -41,6 +42,7 @@ def judge(run: Run, ladder: Ladder) -> GateJudged:
         ladder_sequence=ladder.sequence,
         shadow=disposed_at(level.above).disposition if level.above else None,
         calls_human=disposed.calls_human,
+        caps=allowed.caps,
         loop=loop if disposed.disposition is Disposition.HEAL else None,
         commit=integration.commit if integration else run.commit,
         tree=integration.tree if integration else run.evidence.tree,

@@ -9,38 +9,57 @@ import asyncio
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final, NamedTuple, TypeVar
 from weakref import WeakValueDictionary
 
-from libs.contracts.facts import Fact, LadderFact, Owed, RunFact
+from libs.contracts.facts import Fact, LabelStated, LadderFact, Owed, RunFact, RunStarted, SandboxProbed
 from libs.contracts.history import Fence, History
 from libs.contracts.ladder import Ladder
-from libs.contracts.ladder import fold as fold_ladder
+from libs.contracts.ladder import evolve as evolve_ladder
 from libs.contracts.people import EVERYONE, People
 from libs.contracts.requests import run_id
 from libs.contracts.subjects import ladder_filter, run_filter
-from libs.contracts.wire import Newer, decode_decision_request
+from libs.contracts.wire import Newer, decode_decision_request, decode_ladder_request
+from libs.contracts.words import Level, Service
 from libs.runtime.remembering import RememberingLog
 from libs.runtime.settling import settle
 from libs.runtime.shell import Delivery, Refused, Shell
 from libs.runtime.telemetry import root_traceparent
 from libs.runtime.timers import schedule
+from services.gatekeeper.authority import UNKNOWN, Experience
+from services.gatekeeper.climbing import Promotion, climb
 from services.gatekeeper.decider import decide
-from services.gatekeeper.decisions import consider
+from services.gatekeeper.decisions import Refusal, consider
 from services.gatekeeper.evolution import fold as fold_run
+from services.gatekeeper.petitions import Known, Labelled, answer
 from services.gatekeeper.projection import Projection, RunRow
+from services.gatekeeper.readiness.identity import agent_identity
+from services.gatekeeper.readiness.labels import labels_by_run, labels_of, stated
+from services.gatekeeper.readiness.scorecard import Scorecard, scorecard
+from services.gatekeeper.readiness.standing import readiness
 from services.gatekeeper.replay import replay, row_of
 from services.gatekeeper.run import Run
 from services.gatekeeper.timers import Timer, due, open_timers
+from services.gatekeeper.transitions import Stage
 
 SWEEP_S: Final = 60.0
 TIMER_DOUBT_S: Final = 3 * SWEEP_S
 """How long before its moment a timer is scheduled again at each sweep, in case it was lost."""
 SETTLED_MAX: Final = 100_000
 """Runs of which it is remembered how far they were settled."""
+
+SANDBOX_PROBED: Final = f"service.{Service.BUILDER}.{SandboxProbed.type}"
+"""Where the builder says what its sandbox keeps apart."""
+DISPOSING: Final = (
+    Stage.ANSWERED,
+    Stage.PROCEEDING,
+    Stage.STOPPING,
+    Stage.APPROVED,
+)
+"""Stages in which it matters which level is in force."""
 
 T = TypeVar("T")
 
@@ -53,6 +72,7 @@ class Case:
 
     run: Run
     ladder: Ladder
+    experience: Experience
     run_head: int
     ladder_head: int
     traceparent: str | None
@@ -65,6 +85,27 @@ class Case:
                 return Fence(ladder_filter(fact.workflow), self.ladder_head)
             case _:
                 raise AssertionError(f"the gatekeeper does not state {fact.subject}")
+
+
+@dataclass(frozen=True)
+class LadderCase:
+    """A ladder as of now, with the last fact about it, and what an answer to a request needs to know beside it."""
+
+    ladder: Ladder
+    history: History
+    cards: Sequence[Scorecard] = ()
+    labelled: Labelled | None = None
+
+    @property
+    def traceparent(self) -> str | None:
+        return self.history.facts[-1].traceparent if self.history.facts else None
+
+    def fence(self, fact: Fact) -> Fence:
+        assert isinstance(fact, LadderFact), f"{fact.subject} is not about a ladder"
+        return Fence(ladder_filter(fact.workflow), self.history.head)
+
+    def is_answered(self, request: str) -> bool:
+        return any(recorded.cause == request for recorded in self.history.facts)
 
 
 class Settled(NamedTuple):
@@ -83,10 +124,14 @@ class Keeper:
     how far runs were settled (`_settled`) and how far they were put as rows (`_projected`).
     """
 
-    def __init__(self, shell: Shell, projection: Projection, people: People = EVERYONE) -> None:
+    def __init__(
+        self, shell: Shell, projection: Projection, people: People = EVERYONE, promotion: Promotion = "ask"
+    ) -> None:
         self._shell = shell
         self._projection = projection
         self._people = people
+        self._promotion = promotion
+        self._ladders: dict[str, tuple[int, Ladder]] = {}
         self._scheduled: dict[str, frozenset[Timer]] = {}
         self._settled: OrderedDict[str, Settled] = OrderedDict()
         self._projected: OrderedDict[str, int] = OrderedDict()
@@ -108,7 +153,68 @@ class Keeper:
             case _:
                 return
 
-    async def on_decision(self, delivery: Delivery) -> None:
+    async def on_request(self, delivery: Delivery) -> None:
+        match delivery.tokens:
+            case ["intake", "ladder", workflow]:
+                await self._on_petition(delivery, workflow)
+            case _:
+                await self._on_decision(delivery)
+
+    async def _on_petition(self, delivery: Delivery, workflow: str) -> None:
+        """State what somebody asks about a ladder, once, or refuse it with a sentence."""
+        envelope, request = decode_ladder_request(delivery.headers, delivery.data)
+        if workflow != request.workflow:
+            raise Refused(f"the request {envelope.id} is about {request.workflow} but was sent to {delivery.subject}")
+
+        def owed(case: LadderCase) -> list[Owed]:
+            if case.is_answered(request.request):
+                return []
+            given = answer(Known(case.ladder, case.cards, case.labelled), request, self._people)
+            if isinstance(given, Refusal):
+                raise Refused(given.message)
+            return [Owed(given, request.request)]
+
+        await settle(self._log, lambda: self._read_ladder(workflow, request.run), owed)
+
+    async def climb(self, workflow: str) -> None:
+        """State what the runs of a workflow have earned or lost it, until nothing is owed; keep how it then stands."""
+
+        def owed(case: LadderCase) -> list[Owed]:
+            facts = climb(case.ladder, case.cards, self._promotion)
+            return [Owed(fact, case.history.facts[-1].id) for fact in facts]
+
+        case = await settle(self._log, lambda: self._read_ladder(workflow), owed)
+        if case.ladder.workflow:
+            found = await asyncio.to_thread(readiness, case.ladder, case.cards, None)
+            await asyncio.to_thread(self._projection.put_readiness, found)
+
+    async def _read_ladder(self, workflow: str, run: str | None = None) -> LadderCase:
+        """A ladder to its head, with the scorecards of its runs and, where a run is named, that run."""
+        history = await self._log.read(ladder_filter(workflow))
+        cards = await asyncio.to_thread(self._projection.cards, workflow)
+        return LadderCase(self._folded(workflow, history), history, cards, await self._labelled(run, history))
+
+    async def _labelled(self, run: str | None, ladder: History) -> Labelled | None:
+        if run is None:
+            return None
+        history = await self._log.read(run_filter(run))
+        state = fold_run(history.facts, [unread.sequence for unread in history.unread])
+        if state.started is None:
+            return None
+        labels = {phase: stated(one) for phase, one in labels_of(labels_by_run(ladder.facts).get(run, ())).items()}
+        return Labelled(state, scorecard(state, history.facts, labels))
+
+    def _folded(self, workflow: str, history: History) -> Ladder:
+        """The ladder that a history tells of, folded on from where it was read last."""
+        count, ladder = self._ladders.get(workflow, (0, Ladder()))
+        if count > len(history.facts):
+            count, ladder = 0, Ladder()
+        for recorded in history.facts[count:]:
+            ladder = evolve_ladder(ladder, recorded)
+        self._ladders[workflow] = (len(history.facts), ladder)
+        return replace(ladder, is_unread=bool(history.unread))
+
+    async def _on_decision(self, delivery: Delivery) -> None:
         envelope, request = decode_decision_request(delivery.headers, delivery.data)
         if delivery.tokens[-1] != request.run:
             raise Refused(f"the decision {envelope.id} is about run {request.run} but was sent to {delivery.subject}")
@@ -135,18 +241,32 @@ class Keeper:
         """Bring the row of the run that the fact is about to the head, and the position to the fact."""
         if delivery.sequence <= self._replayed:
             return
-        rows = await self._rows(delivery)
-        await asyncio.to_thread(self._projection.put_runs, rows, position=delivery.sequence)
-        for row in rows:
+        row = await self._row(delivery)
+        await asyncio.to_thread(self._projection.put_runs, [row] if row else [], position=delivery.sequence)
+        if row is not None:
             _remember(self._projected, row.run, row.sequence)
+        if (workflow := _moved(delivery, row)) is not None:
+            await self.climb(workflow)
 
-    async def _rows(self, delivery: Delivery) -> list[RunRow]:
+    async def _row(self, delivery: Delivery) -> RunRow | None:
+        """The row that a fact changes, if it has not been put with this fact in sight."""
         match delivery.tokens:
             case ["run", run, *_] if self._projected.get(run, 0) < delivery.sequence:
-                row = row_of(await self._log.read(run_filter(run)))
-                return [row] if row else []
+                return await self._row_of(run)
+            case ["workflow", workflow, "label", "stated"]:
+                ladder = await self._log.read(ladder_filter(workflow))
+                at = next((one.fact for one in ladder.facts if one.sequence == delivery.sequence), None)
+                return await self._row_of(at.run) if isinstance(at, LabelStated) else None
             case _:
-                return []
+                return None
+
+    async def _row_of(self, run: str) -> RunRow | None:
+        history = await self._log.read(run_filter(run))
+        started = next((one.fact for one in history.facts if isinstance(one.fact, RunStarted)), None)
+        if started is None:
+            return None
+        ladder = await self._log.read(ladder_filter(started.workflow))
+        return row_of(history, labels_of(labels_by_run(ladder.facts).get(run, ())))
 
     async def sweep(self) -> None:
         """At start and every minute: settle each run that has not ended and schedule its timers; near ones again.
@@ -157,6 +277,8 @@ class Keeper:
             head = await self._shell.log.head(">")
             await replay(self._shell.log, self._projection)
             self._replayed = head
+        for workflow in await asyncio.to_thread(self._projection.workflows):
+            await self.climb(workflow)
         while True:
             self._doubt_timers()
             for run in await asyncio.to_thread(self._projection.unsettled_runs):
@@ -209,13 +331,32 @@ class Keeper:
         state = fold_run((*opening.facts, *history.facts), [u.sequence for u in (*opening.unread, *history.unread)])
         workflow = _workflow(state)
         ladder = await log.read(ladder_filter(workflow)) if workflow else History()
+        folded = self._folded(workflow or "", ladder)
         return Case(
             run=state,
-            ladder=fold_ladder(ladder.facts, is_unread=bool(ladder.unread)),
+            ladder=folded,
+            experience=await self._experience(state, folded),
             run_head=history.head,
             ladder_head=ladder.head,
             traceparent=_traceparent(run, opening, history),
         )
+
+    async def _experience(self, run: Run, ladder: Ladder) -> Experience:
+        """What is known beside the run and its ladder, where the run is disposed of now; else nothing."""
+        if run.stage not in DISPOSING or ladder.in_force(run.begun.level) is Level.ASSISTED:
+            return UNKNOWN
+        probed = await self._log.read(SANDBOX_PROBED)
+        last = probed.facts[-1].fact if probed.facts and not probed.unread else None
+        agent = agent_identity(run.begun)
+        record = await asyncio.to_thread(self._projection.record_of, run.begun.workflow, agent)
+        return Experience(*record, is_sandboxed=isinstance(last, SandboxProbed) and last.is_full)
+
+
+def _moved(delivery: Delivery, row: RunRow | None) -> str | None:
+    """The workflow whose standing a fact may have changed."""
+    if row is not None:
+        return row.workflow if row.card.ended else None
+    return delivery.tokens[1] if delivery.tokens[0] == "workflow" else None
 
 
 def _is_sure(timer: Timer, now: float) -> bool:
@@ -223,7 +364,7 @@ def _is_sure(timer: Timer, now: float) -> bool:
 
 
 def _owed(case: Case) -> list[Owed]:
-    return decide(case.run, case.ladder)
+    return decide(case.run, case.ladder, case.experience)
 
 
 def _remember(kept: OrderedDict[str, T], run: str, value: T) -> None:

@@ -7,9 +7,9 @@ in, moves in the same transaction as the rows. How the database is opened is tol
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, get_type_hints
 
 from sqlalchemy import (
     BigInteger,
@@ -17,7 +17,7 @@ from sqlalchemy import (
     Column,
     Connection,
     Double,
-    Integer,
+    Index,
     MetaData,
     String,
     Table,
@@ -28,14 +28,28 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
+from libs.contracts.readiness import Readiness
 from libs.contracts.views import RunView, State
+from libs.contracts.words import Level
 from services.gatekeeper.database import open_database, stamped
+from services.gatekeeper.readiness.scorecard import Result, Scorecard
 
-SCHEMA: Final = 1
+SCHEMA: Final = 2
 """Version of the tables below; any change to them or to what a row means makes a new one."""
 
 NAME: Final = "runs"
 CANDIDATES_SHOWN: Final = 5
+
+_KINDS: Final[Mapping[Any, Any]] = {int: BigInteger, bool: Boolean, str: Text}
+_NAMES: Final = ("run", "agent")
+"""Columns with an index, whose text is bounded."""
+
+
+def _columns_of(card: type[Scorecard]) -> Iterator[tuple[str, Any]]:
+    """A column for each field of a scorecard; words are kept as text."""
+    for name, kind in get_type_hints(card).items():
+        yield name, String(64) if name in _NAMES else _KINDS.get(kind, Text)()
+
 
 _METADATA: Final = MetaData()
 _RUNS: Final = Table(
@@ -54,13 +68,24 @@ _RUNS: Final = Table(
     Column("moved_at", Double, nullable=False),
     Column("sequence", BigInteger, nullable=False),
     Column("is_settled", Boolean, nullable=False, index=True),
-    Column("healing_attempts", Integer, nullable=False),
-    Column("decisions", Integer, nullable=False),
-    Column("overrides", Integer, nullable=False),
-    Column("automatic_decisions", Integer, nullable=False),
-    Column("is_successful", Boolean, nullable=False),
-    Column("counts_for_rung", Boolean, nullable=False),
     Column("view", Text, nullable=False),
+)
+_CARDS: Final = Table(
+    "rung_scorecards",
+    _METADATA,
+    Column("workflow", String(64), primary_key=True),
+    *(Column(name, kind, primary_key=name == "run", nullable=name == "level") for name, kind in _columns_of(Scorecard)),
+    Column("sequence", BigInteger, nullable=False),
+    Index("rung_scorecards_by_agent", "workflow", "agent"),
+    Index("rung_scorecards_by_end", "workflow", "ended"),
+)
+_CARD_COLUMNS: Final = tuple(_CARDS.c[name] for name in Scorecard._fields)
+_READINESS: Final = Table(
+    "rung_readiness",
+    _METADATA,
+    Column("workflow", String(64), primary_key=True),
+    Column("sequence", BigInteger, nullable=False),
+    Column("answer", Text, nullable=False),
 )
 _POSITION: Final = Table(
     "rung_position",
@@ -85,12 +110,7 @@ class Ambiguous(LookupError):
 
 @dataclass(frozen=True)
 class RunRow:
-    """A run as of `sequence`, the last message of its history; times are the store's.
-
-    `decisions` are people's, of which `overrides` contradicted a verdict; programs' decisions are
-    counted apart. `counts_for_rung` is false while no gate has judged, and for ever once a program
-    decided in somebody's name.
-    """
+    """A run as of `sequence`, the last message about it; times are the store's."""
 
     run: str
     workflow: str
@@ -105,24 +125,19 @@ class RunRow:
     moved_at: float
     sequence: int
     is_settled: bool
-    healing_attempts: int
-    decisions: int
-    overrides: int
-    automatic_decisions: int
-    is_successful: bool
-    counts_for_rung: bool
     view: RunView
+    card: Scorecard
 
 
-@dataclass(frozen=True)
-class Counters:
-    """First readiness figures of one workflow, over the runs that count for a rung."""
+class TrackRecord(NamedTuple):
+    """What the runs of a workflow say for the next one by the same agent.
 
-    runs: int
-    successful_runs: int
-    decisions: int
-    overrides: int
-    healing_attempts: int
+    `has_live_signal` is about the last run that was merged and watched to the end.
+    """
+
+    labelled_runs: int
+    has_live_signal: bool
+    has_drilled: bool
 
 
 class Snapshot(NamedTuple):
@@ -155,6 +170,8 @@ class Projection:
         """Nothing but these rows and this position, in one transaction."""
         with self._engine.begin() as connection:
             connection.execute(delete(_RUNS))
+            connection.execute(delete(_CARDS))
+            connection.execute(delete(_READINESS))
             connection.execute(delete(_POSITION))
             _put(connection, rows)
             _move(connection, position)
@@ -172,21 +189,21 @@ class Projection:
         *,
         is_oldest_first: bool = False,
         offset: int = 0,
-    ) -> list[RunRow]:
+    ) -> list[RunView]:
         """The runs that began last, newest first; of one repository, or in one state, where given.
 
         Oldest first, those come that have been where they are for longest. `offset` are left out before them.
         """
         order = _RUNS.c.moved_at if is_oldest_first else _RUNS.c.started_at.desc()
-        wanted = select(_RUNS).order_by(order, _RUNS.c.run).limit(max(limit, 0)).offset(max(offset, 0))
+        wanted = select(_RUNS.c.view).order_by(order, _RUNS.c.run).limit(max(limit, 0)).offset(max(offset, 0))
         if repository is not None:
             wanted = wanted.where(_RUNS.c.repository == repository)
         if outcome is not None:
             wanted = wanted.where(_RUNS.c.outcome == outcome)
         with self._engine.connect() as connection:
-            return [_row(found) for found in connection.execute(wanted)]
+            return [RunView.model_validate_json(found) for found in connection.scalars(wanted)]
 
-    def run_by_prefix(self, prefix: str) -> RunRow:
+    def run_by_prefix(self, prefix: str) -> RunView:
         """The one run whose name is, or begins with, `prefix`.
 
         Raises:  NotFound, Ambiguous with a sentence.
@@ -194,10 +211,28 @@ class Projection:
         if not prefix:
             raise NotFound("name a run by its id or the beginning of it")
         begins = _RUNS.c.run.startswith(prefix, autoescape=True)
-        wanted = select(_RUNS).where(begins).order_by(_RUNS.c.run).limit(CANDIDATES_SHOWN + 1)
+        wanted = select(_RUNS.c.view).where(begins).order_by(_RUNS.c.run).limit(CANDIDATES_SHOWN + 1)
         with self._engine.connect() as connection:
-            found = [_row(row) for row in connection.execute(wanted)]
+            found = [RunView.model_validate_json(view) for view in connection.scalars(wanted)]
         return _the_one(prefix, found)
+
+    def put_readiness(self, found: Readiness) -> None:
+        """Keep the readiness of a workflow, unless a newer one is kept already."""
+        values = {"workflow": found.workflow, "sequence": found.as_of, "answer": found.model_dump_json()}
+        with self._engine.begin() as connection:
+            connection.execute(_upsert(_READINESS, connection.dialect.name), values)
+
+    def readiness(self, workflow: str) -> Readiness | None:
+        """The readiness of a workflow as it was worked out last; `None` where it was not since the rows were made."""
+        wanted = select(_READINESS.c.answer).where(_READINESS.c.workflow == workflow)
+        with self._engine.connect() as connection:
+            answer = connection.scalar(wanted)
+        return Readiness.model_validate_json(answer) if answer is not None else None
+
+    def workflows(self) -> list[str]:
+        """Names of the workflows that have runs."""
+        with self._engine.connect() as connection:
+            return list(connection.scalars(select(_CARDS.c.workflow).distinct().order_by(_CARDS.c.workflow)))
 
     def unsettled_runs(self) -> list[str]:
         """Names of the runs about which something may still be owed."""
@@ -205,23 +240,42 @@ class Projection:
         with self._engine.connect() as connection:
             return list(connection.scalars(wanted))
 
-    def counters(self, workflow: str) -> Counters:
-        """Sums over the workflow's runs that count for a rung; all 0 for a workflow without any."""
-        sums = (_RUNS.c.decisions, _RUNS.c.overrides, _RUNS.c.healing_attempts)
-        wanted = select(
-            func.count(),
-            func.count().filter(_RUNS.c.is_successful),
-            *(func.coalesce(func.sum(column), 0) for column in sums),
-        ).where(_RUNS.c.workflow == workflow, _RUNS.c.counts_for_rung)
+    def cards(self, workflow: str) -> list[Scorecard]:
+        """The scorecards of all runs of a workflow."""
+        wanted = select(*_CARD_COLUMNS).where(_CARDS.c.workflow == workflow)
         with self._engine.connect() as connection:
-            return Counters(*(int(figure) for figure in connection.execute(wanted).one()))
+            return [_card(tuple(found)) for found in connection.execute(wanted)]
+
+    def record_of(self, workflow: str, agent: str) -> TrackRecord:
+        """What the workflow's runs so far say for the next one, by this agent."""
+        cards = _CARDS.c
+        labelled = select(func.count()).where(
+            cards.workflow == workflow, cards.agent == agent, cards.right + cards.wrong > 0
+        )
+        drilled = select(func.count()).where(cards.workflow == workflow, cards.is_drilled)
+        watched = (
+            select(cards.has_signal)
+            .where(cards.workflow == workflow, cards.merged > 0, cards.ended > 0)
+            .order_by(cards.ended.desc())
+            .limit(1)
+        )
+        with self._engine.connect() as connection:
+            return TrackRecord(
+                labelled_runs=connection.scalar(labelled) or 0,
+                has_live_signal=bool(connection.scalar(watched)),
+                has_drilled=bool(connection.scalar(drilled)),
+            )
 
     def snapshot(self) -> Snapshot:
         """All that is stored, as it is stored: also rows that nothing here would have made."""
         with self._engine.connect() as connection:
             position = _position(connection)
-            stored = [dict(row) for row in connection.execute(select(_RUNS)).mappings()]
-        return Snapshot(position, {row["run"]: row["sequence"] for row in stored}, _canonical(stored))
+            cards = {row["run"]: dict(row) for row in connection.execute(select(_CARDS)).mappings()}
+            stored = [
+                {**row, "card": cards.pop(row["run"], None)} for row in connection.execute(select(_RUNS)).mappings()
+            ]
+        orphans = [{"card": card} for card in cards.values()]
+        return Snapshot(position, {row["run"]: row["sequence"] for row in stored}, _canonical([*stored, *orphans]))
 
     def dump(self) -> bytes:
         """All rows as canonical bytes, without the position."""
@@ -230,14 +284,14 @@ class Projection:
 
 def dump(rows: Iterable[RunRow]) -> bytes:
     """Rows as bytes that are equal exactly when the rows are, in whatever order they come."""
-    return _canonical(_values(row) for row in rows)
+    return _canonical({**_values(row), "card": _card_values(row)} for row in rows)
 
 
 def _canonical(stored: Iterable[Mapping[str, Any]]) -> bytes:
     return "".join(sorted(json.dumps(row, sort_keys=True) + "\n" for row in stored)).encode()
 
 
-def _the_one(prefix: str, found: list[RunRow]) -> RunRow:
+def _the_one(prefix: str, found: list[RunView]) -> RunView:
     if not found:
         raise NotFound(f"there is no run {prefix}")
     if len(found) == 1 or found[0].run == prefix:
@@ -248,18 +302,31 @@ def _the_one(prefix: str, found: list[RunRow]) -> RunRow:
 
 
 def _values(row: RunRow) -> dict[str, Any]:
-    fields = {name: value for name, value in vars(row).items() if name != "view"}
+    fields = {name: value for name, value in vars(row).items() if name not in ("view", "card")}
     return {**fields, "view": row.view.model_dump_json()}
 
 
-def _row(found: Any) -> RunRow:
-    values = dict(found._mapping)  # noqa: SLF001 - the public name of a row's mapping begins so
-    return RunRow(**{**values, "view": RunView.model_validate_json(values["view"])})
+_LEVELS: Final[Mapping[str | None, Level | None]] = {None: None, **{str(level): level for level in Level}}
+_RESULTS: Final = {str(result): result for result in Result}
+_LEVEL_AT: Final = Scorecard._fields.index("level")
+_RESULT_AT: Final = Scorecard._fields.index("result")
+
+
+def _card(stored: Sequence[Any]) -> Scorecard:
+    values = list(stored)
+    values[_LEVEL_AT] = _LEVELS[values[_LEVEL_AT]]
+    values[_RESULT_AT] = _RESULTS[values[_RESULT_AT]]
+    return Scorecard._make(values)
+
+
+def _card_values(row: RunRow) -> dict[str, Any]:
+    return {"workflow": row.workflow, **row.card._asdict(), "sequence": row.sequence}
 
 
 def _put(connection: Connection, rows: Iterable[RunRow]) -> None:
-    if values := [_values(row) for row in rows]:
-        connection.execute(_upsert(_RUNS, connection.dialect.name), values)
+    if known := list(rows):
+        connection.execute(_upsert(_RUNS, connection.dialect.name), [_values(row) for row in known])
+        connection.execute(_upsert(_CARDS, connection.dialect.name), [_card_values(row) for row in known])
 
 
 def _move(connection: Connection, position: int) -> None:

@@ -2,7 +2,6 @@
 
 from typing import NamedTuple
 
-from libs.contracts.evidence import DiffEvidence
 from libs.contracts.facts import DecisionRecorded
 from libs.contracts.globs import is_under
 from libs.contracts.words import Phase
@@ -34,19 +33,13 @@ def quorum(run: Run) -> Quorum | None:
     """
     if run.started is None or run.phase is not Phase.DEPLOY:
         return None
-    diff = _diff(run)
+    diff = run.diff
     touched = [
         rule.people
         for rule in run.begun.policy.quorum
         if diff is None or any(is_under(file.path, glob) for file in diff.files for glob in rule.paths)
     ]
     return Quorum(max(touched), _agreements(run)) if touched else None
-
-
-def _diff(run: Run) -> DiffEvidence | None:
-    """The change as it was seen last."""
-    seen = (run.evidence, *(record.evidence for record in reversed(run.attempts)))
-    return next((evidence.diff for evidence in seen if evidence.diff is not None), None)
 
 
 def _agreements(run: Run) -> tuple[DecisionRecorded, ...]:

@@ -8,16 +8,18 @@ import asyncio
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from libs.contracts.facts import ChangeReverted, DecisionRecorded, RollbackOrdered, RunFact
+from libs.contracts.facts import RunFact
 from libs.contracts.history import History, Unread
 from libs.contracts.wire import Recorded
+from libs.contracts.words import Phase
 from libs.runtime.log import Log
 from services.gatekeeper.evolution import fold
 from services.gatekeeper.projection import Projection, RunRow, Snapshot, dump
-from services.gatekeeper.run import Run
+from services.gatekeeper.readiness.labels import labels_by_run, labels_of, stated
+from services.gatekeeper.readiness.scorecard import scorecard
 from services.gatekeeper.views import view
 
 logger = logging.getLogger("rung")
@@ -60,25 +62,33 @@ def _is_same(live: Snapshot, whole: History, rows: Iterable[RunRow]) -> bool:
     """
     made = {row.run: row for row in rows}
     expected = []
+    labels = labels_by_run(whole.facts)
     for run, history in by_run(whole).items():
         upto = max(live.position, live.sequences.get(run, 0))
-        row = made.get(run) if history.head <= upto else row_of(_until(history, upto))
+        row = made.get(run)
+        if row is None or row.sequence > upto:
+            row = row_of(_until(history, upto), labels_of(facts_until(labels.get(run, ()), upto)))
         expected += [row] if row else []
     return dump(expected) == live.dump
 
 
 def _until(history: History, sequence: int) -> History:
     return History(
-        tuple(recorded for recorded in history.facts if recorded.sequence <= sequence),
+        facts_until(history.facts, sequence),
         tuple(unread for unread in history.unread if unread.sequence <= sequence),
     )
+
+
+def facts_until(facts: Iterable[Recorded], sequence: int) -> tuple[Recorded, ...]:
+    return tuple(recorded for recorded in facts if recorded.sequence <= sequence)
 
 
 def rows_of(whole: History) -> list[RunRow]:
     """The rows of all runs in the log; a run whose beginning cannot be read has none, which is said."""
     rows = []
+    labels = labels_by_run(whole.facts)
     for run, history in by_run(whole).items():
-        if (row := row_of(history)) is not None:
+        if (row := row_of(history, labels_of(labels.get(run, ())))) is not None:
             rows.append(row)
         else:
             logger.warning("run %s has no row: the fact that began it is missing or cannot be read", run)
@@ -99,14 +109,12 @@ def by_run(whole: History) -> dict[str, History]:
     return {run: History(tuple(facts[run]), tuple(unread[run])) for run in sorted({*facts, *unread})}
 
 
-def row_of(history: History) -> RunRow | None:
-    """The row of a run as of its whole history; `None` while it has not begun."""
+def row_of(history: History, labels: Mapping[Phase, Recorded]) -> RunRow | None:
+    """The row of a run as of its whole history and what was stated of its gates; `None` while it has not begun."""
     run = fold(history.facts, [unread.sequence for unread in history.unread])
     if run.started is None:
         return None
     told = view(run)
-    decisions = [decision for decision in run.decisions.values() if isinstance(decision, DecisionRecorded)]
-    by_people = [decision for decision in decisions if not decision.automatic]
     return RunRow(
         run=run.run,
         workflow=told.workflow,
@@ -119,25 +127,8 @@ def row_of(history: History) -> RunRow | None:
         level_in_force=str(told.level_in_force) if told.level_in_force else None,
         started_at=told.started_at,
         moved_at=told.moved_at,
-        sequence=history.head,
+        sequence=max(history.head, *(label.sequence for label in labels.values()), 0),
         is_settled=run.is_settled,
-        healing_attempts=_healing_attempts(run),
-        decisions=len(by_people),
-        overrides=sum(decision.is_override for decision in by_people),
-        automatic_decisions=len(decisions) - len(by_people),
-        is_successful=_is_successful(run, history),
-        counts_for_rung=len(by_people) == len(decisions) and any(record.judged for record in run.attempts),
         view=told,
+        card=scorecard(run, history.facts, {phase: stated(label) for phase, label in labels.items()}),
     )
-
-
-def _healing_attempts(run: Run) -> int:
-    """Attempts at a phase after its first, without those that stood in for a lost one."""
-    answered = [record.phase for record in run.attempts if not record.is_lost]
-    return len(answered) - len(set(answered))
-
-
-def _is_successful(run: Run, history: History) -> bool:
-    """Merged, watched to the end, and neither reverted nor ordered to be."""
-    is_rolled_back = any(isinstance(recorded.fact, ChangeReverted | RollbackOrdered) for recorded in history.facts)
-    return run.merged is not None and run.watched is not None and not is_rolled_back

@@ -8,11 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from libs.contracts.evidence import Evidence, Problem
+from libs.contracts.evidence import DiffEvidence, Evidence, Problem
 from libs.contracts.facts import (
+    AnomalyDetected,
     ChangeMerged,
     ChangeProposed,
     ChangeRefused,
+    ChangeReverted,
     CheckpointOpened,
     DecisionRecorded,
     DecisionRefused,
@@ -22,6 +24,7 @@ from libs.contracts.facts import (
     PhaseCompleted,
     PhaseErrored,
     PhaseRequested,
+    RollbackOrdered,
     RunAborted,
     RunFinished,
     RunStarted,
@@ -67,6 +70,30 @@ class AttemptRecord:
 
 
 @dataclass(frozen=True)
+class TakingBack:
+    """What goes on about a merged change that may be taken back; no stage tells, since it may happen after the end.
+
+    `cause` is the id of the last fact that changed what is owed, `since` its time. `asked` is a person's decision
+    that no order answers yet, `refused` the merger's answer to the last order, `unrecovered` the first signal that is
+    no better without the change, `called_in` the `cause` at which a human was called last.
+    """
+
+    cause: str = ""
+    since: float = 0.0
+    asked: DecisionRecorded | None = None
+    order_count: int = 0
+    refused: ChangeRefused | None = None
+    is_overdue: bool = False
+    unrecovered: AnomalyDetected | None = None
+    called_in: str = ""
+
+    @property
+    def is_called(self) -> bool:
+        """A human was called about it as it is now."""
+        return self.called_in == self.cause
+
+
+@dataclass(frozen=True)
 class Run:
     """State of a run. `cause` is the id of the fact that brought it to its stage.
 
@@ -105,6 +132,9 @@ class Run:
     merged: ChangeMerged | None = None
     watch: WatchStarted | None = None
     watched: WatchEnded | None = None
+    rollback: RollbackOrdered | None = None
+    reverted: ChangeReverted | None = None
+    taking_back: TakingBack = TakingBack()
     aborted: RunAborted | None = None
     finished: RunFinished | None = None
     misfits: tuple[int, ...] = ()
@@ -134,8 +164,23 @@ class Run:
 
     @property
     def is_settled(self) -> bool:
-        """Nothing is owed and no timer runs: ended, or aborted until a human resumes it."""
-        return self.stage in SETTLED
+        """Nothing is owed and no timer runs: ended, or aborted until a human resumes it; and nothing is taken back."""
+        return self.stage in SETTLED and not self.is_rolling_back and not self.may_recover
+
+    @property
+    def is_rolling_back(self) -> bool:
+        """The merged change is being taken back: that was ordered or asked for, and has no answer yet."""
+        if self.merged is None or self.reverted is not None:
+            return False
+        back = self.taking_back
+        return back.asked is not None or (self.rollback is not None and back.refused is None)
+
+    @property
+    def may_recover(self) -> bool:
+        """A regression was taken back, and it is still to be seen whether production recovers from it."""
+        has_regressed = self.watched is not None and self.watched.outcome == "regressed"
+        is_for_it = self.reverted is not None and self.reverted.why == "regression"
+        return has_regressed and is_for_it and "recovery" not in self.timers_due
 
     @property
     def lacking(self) -> str | None:
@@ -148,6 +193,12 @@ class Run:
         if self.phase is Phase.DEPLOY and not (integration and integration.commit and integration.tree):
             return "there is no commit that could land"
         return None
+
+    @property
+    def diff(self) -> DiffEvidence | None:
+        """The change as it was seen last."""
+        seen = (self.evidence, *(record.evidence for record in reversed(self.attempts)))
+        return next((evidence.diff for evidence in seen if evidence.diff is not None), None)
 
     @property
     def warned_of_tests(self) -> GateJudged | None:

@@ -14,6 +14,9 @@ from services.gatekeeper.transitions import Stage
 
 LANDING_S: Final = 900.0
 """How long an authorised merge may take before a human is called."""
+ROLLBACK_S: Final = 3600.0
+"""How long taking back a merged change may take, its tests included, before a human is called."""
+ROLLBACK_TIMER: Final = "rollback-"
 REMINDER_RATIO: Final = 0.75
 """Share of a checkpoint's time after which its people are reminded."""
 
@@ -41,6 +44,15 @@ def due(run: Run, name: str, time: float) -> list[Owed]:
 
 
 def _timers(run: Run) -> Iterator[Timer]:
+    yield from _stage_timers(run)
+    if run.is_rolling_back and run.taking_back.order_count and not run.taking_back.is_overdue:
+        name = f"{ROLLBACK_TIMER}{run.taking_back.order_count}"
+        yield Timer(run.run, name, run.taking_back.since + ROLLBACK_S)
+    if run.may_recover:
+        yield Timer(run.run, "recovery", run.taking_back.since + run.begun.policy.watched_s)
+
+
+def _stage_timers(run: Run) -> Iterator[Timer]:
     attempt = f"{run.phase}-{run.attempt}"
     match run.stage:
         case Stage.WORKING if run.request is not None:

@@ -6,7 +6,8 @@ person of several that are needed). `TRANSITIONS`
 says where each event leads; `SILENT` events are true but move nothing; any other event in a stage
 does not fit, is counted and shown, and changes nothing. Terminal stages are listed too: an aborted
 run can be taken up by a human, an ended one stays as it is. The diagram in the documentation is
-made from this table.
+made from this table. Taking a merged change back is silent throughout, since it may come while the run
+is watched or long after its end.
 """
 
 from enum import StrEnum
@@ -135,6 +136,7 @@ SILENT: Final = frozenset(
         "decision.recorded:agreed",
         "decision.recorded:hold",
         "decision.recorded:release",
+        "decision.recorded:revoke",
         "decision.refused",
         "incident.opened",
         "incident.resolved",
@@ -142,7 +144,9 @@ SILENT: Final = frozenset(
         "rollback.ordered",
         "run.escalated",
         "timer.due:landing",
+        "timer.due:recovery",
         "timer.due:reminder",
+        "timer.due:rollback",
         "timer.due:watch",
     }
 )

@@ -82,6 +82,9 @@ def _commit(run: Run) -> str | None:
 
 
 def _reason(run: Run) -> str:
+    if run.reverted is not None and run.merged is not None:
+        taken = f"taken back by {run.reverted.tip[:12]} ({run.reverted.why}): {run.reverted.reason}"
+        return f"merged into {run.merged.target} as {run.merged.tip[:12]}, and {taken}"
     if run.finished is not None:
         return run.finished.reason
     if run.merged is not None:
@@ -155,7 +158,7 @@ def checkpoint_name(phase: Phase) -> str:
 
 
 def _sentences(run: Run, started: RunStarted) -> list[str]:
-    """Where the run stands, why, and what would move it."""
+    """Where the run stands, why, what became of its change, and what would move it."""
     where = [f"The run for “{started.title}” {_standing(run)}."]
     why = [f"Why: {_reason(run).rstrip('.')}."]
     if run.judged is not None and run.stage is Stage.WAITING:
@@ -163,7 +166,33 @@ def _sentences(run: Run, started: RunStarted) -> list[str]:
             f"The {run.phase} gate says {run.judged.verdict.outcome}: {said.rstrip('.')}."
             for said in _verdict_words(run.judged)
         ]
-    return [*where, *why, *_moves(run), *_troubles(run)]
+    return [*where, *why, *_taken_back(run), *_moves(run), *_troubles(run)]
+
+
+def _taken_back(run: Run) -> list[str]:
+    """What became of the merged change afterwards, by whom and why."""
+    if (ordered := run.rollback) is None:
+        return _regressed(run)
+    by = f"by {ordered.by} ({ordered.why}: {ordered.reason.rstrip('.') or 'no reason given'})"
+    if run.reverted is not None:
+        blame = ["Production did not recover: the change was not to blame, and a human was called."]
+        return [
+            f"The change was taken back {by}; {run.reverted.tip[:12]} is without it.",
+            *(blame if run.taking_back.unrecovered else []),
+        ]
+    if (refused := run.taking_back.refused) is not None:
+        again = f"What moves it: rung rollback {run.run[:8]} --why {ordered.why} --reason TEXT, once that is mended."
+        return [f"It was to be taken back {by}, and could not be: {refused.message.rstrip('.')}.", again]
+    late = ["A human was called, since this takes too long."] if run.taking_back.is_called else []
+    return [f"The change is being taken back {by}.", "What moves it: the merger, which tests the revert first.", *late]
+
+
+def _regressed(run: Run) -> list[str]:
+    """Production got worse, and it is not the machine that takes the change back."""
+    if run.watched is None or run.watched.outcome != "regressed":
+        return []
+    how = f"rung rollback {run.run[:8]} --why regression --reason TEXT"
+    return [f"Production got worse after the merge, and a human was called. What takes the change back: {how}."]
 
 
 def _standing(run: Run) -> str:
@@ -172,6 +201,10 @@ def _standing(run: Run) -> str:
             return f"waits for a human at the checkpoint “{checkpoint_name(run.phase)}”"
         case "working":
             return f"is at work: {run.phase}, attempt {run.attempt}" if run.attempt else "is about to begin"
+        case "merged" if run.reverted is not None:
+            return "was merged and taken back"
+        case "merged" if run.is_rolling_back:
+            return "is merged and is being taken back"
         case "merged" if run.finished is None:
             return "is merged and watched"
         case word:

@@ -8,10 +8,12 @@ from libs.runtime.work import answer_phase
 from libs.workshop.sandbox import Sandbox
 from services.merger.effects import integrate
 from services.merger.landing import answer_authorisation
+from services.merger.reverting import answer_rollback
 
 
 def build(shell: Shell) -> None:
-    perform = partial(integrate, shell, Sandbox())
+    sandbox = Sandbox()
+    perform = partial(integrate, shell, sandbox)
 
     async def on_fact(delivery: Delivery) -> None:
         match delivery.tokens:
@@ -19,6 +21,8 @@ def build(shell: Shell) -> None:
                 await answer_phase(shell, run, (Phase.DEPLOY,), perform)
             case ["run", run, "merge", "authorised", *_]:
                 await answer_authorisation(shell, run)
+            case ["run", run, "rollback", "ordered", *_]:
+                await answer_rollback(shell, sandbox, run)
             case _:
                 raise Refused(f"the merger of this build does not act on {delivery.subject}")
 

@@ -1,7 +1,8 @@
-"""What the merger owes on an authorisation, from facts alone: one answer, after a last look.
+"""What the merger owes on an authorisation or an order to roll back, from facts alone: one answer each.
 
 Just before the ref moves run and ladder are read to the head: a run that ended is not landed, one
-that is held or whose workflow is frozen is refused.
+that is held or whose workflow is frozen is refused. Neither stops a rollback, nor does the end of the run; the
+last order is answered, and none any more once the change is taken back.
 """
 
 from dataclasses import dataclass
@@ -10,8 +11,10 @@ from typing import Literal, NamedTuple
 from libs.contracts.facts import (
     ChangeMerged,
     ChangeRefused,
+    ChangeReverted,
     DecisionRecorded,
     MergeAuthorised,
+    RollbackOrdered,
     RunFinished,
     RunStarted,
 )
@@ -29,6 +32,17 @@ class Landing:
     authorised: MergeAuthorised
     recorded: Recorded
     is_held: bool
+
+
+@dataclass(frozen=True)
+class Rollback:
+    """An order to take a merged change back that has no answer yet; `attempt` is that of the merge."""
+
+    started: RunStarted
+    merged: ChangeMerged
+    ordered: RollbackOrdered
+    recorded: Recorded
+    attempt: int = 1
 
 
 class Stop(NamedTuple):
@@ -73,3 +87,31 @@ def owed_landing(history: History) -> Landing | None:
     if started is None or authorised is None or not isinstance(authorised.fact, MergeAuthorised) or history.unread:
         return None
     return Landing(started, authorised.fact, authorised, is_held)
+
+
+def owed_rollback(history: History) -> Rollback | None:
+    """The last order to take the merged change back, unless it is answered."""
+    started: RunStarted | None = None
+    merged: ChangeMerged | None = None
+    order: Recorded | None = None
+    attempt = 1
+    for recorded in history.facts:
+        match recorded.fact:
+            case RunStarted() as fact:
+                started = fact
+            case MergeAuthorised() as fact:
+                attempt = fact.attempt
+            case ChangeMerged() as fact:
+                merged = fact
+            case RollbackOrdered():
+                order = recorded
+            case ChangeRefused():
+                order = None
+            case ChangeReverted():
+                return None
+            case _:
+                pass
+    if started is None or merged is None or order is None or history.unread:
+        return None
+    assert isinstance(order.fact, RollbackOrdered)
+    return Rollback(started, merged, order.fact, order, attempt)

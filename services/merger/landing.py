@@ -11,11 +11,11 @@ from services.merger.effects import land
 
 async def answer_authorisation(shell: Shell, run: str) -> None:
     """Land what is authorised, once; a repeat finds the answer in the log, or the branch moved already."""
-    history = await _to_the_head(shell.log, run_filter(run))
+    history = await to_the_head(shell.log, run_filter(run))
     if (owed := owed_landing(history)) is None:
         return
     with span(f"{shell.service} merge", parent=owed.recorded.traceparent, run=run):
-        ladder = await _to_the_head(shell.log, ladder_filter(owed.started.workflow))
+        ladder = await to_the_head(shell.log, ladder_filter(owed.started.workflow))
         fact = await land(
             shell.settings.repository(owed.started.workflow), owed.started, owed.authorised, stop(owed, ladder)
         )
@@ -27,7 +27,7 @@ async def answer_authorisation(shell: Shell, run: str) -> None:
             await answer_authorisation(shell, run)
 
 
-async def _to_the_head(log: Log, subjects: str) -> History:
+async def to_the_head(log: Log, subjects: str) -> History:
     """A history that holds all that the stream's leader has; a reader that lags behind is asked again later."""
     history = await log.read(subjects)
     if (head := await log.head(subjects)) > history.head:

@@ -5,6 +5,7 @@ commit, and stands in the fact; whether a run can begin on it is the gatekeeper'
 """
 
 import asyncio
+import hashlib
 import logging
 import os
 from collections.abc import Iterable
@@ -155,6 +156,8 @@ async def _policy(quarantine: Quarantine, commit: str, file: str | None) -> tupl
     policy, warnings = read_workflow(text, file, texts)
     for path in prompt_files(policy):
         require_known_variables(texts.get(path, b"").decode("utf-8", "replace"), path)
+    prompts = {path: hashlib.sha256(texts[path]).hexdigest() for path in sorted(prompt_files(policy)) if path in texts}
+    policy = policy.model_copy(update={"prompts": prompts})
     return policy, tuple(str(warning) for warning in warnings)
 
 

@@ -16,6 +16,7 @@ from libs.contracts.views import RunView
 from libs.contracts.words import DecisionKind, Phase, Service
 from services.gatekeeper.api import Queries, _answered
 from services.gatekeeper.projection import Projection, RunRow
+from tests.support.experience import card
 from tests.cli.views import COMMIT, checkpoint, phase, view, waiting
 from tests.support.bus import Bus, running_bus
 
@@ -37,9 +38,7 @@ async def bus(tmp_path: Path) -> AsyncIterator[Bus]:
 
 def row(seen: RunView) -> RunRow:
     said = seen.model_dump(include=set(RunRow.__dataclass_fields__))
-    counts = dict.fromkeys(("healing_attempts", "decisions", "overrides", "automatic_decisions"), 0)
-    flags = dict.fromkeys(("is_settled", "is_successful", "counts_for_rung"), False)
-    return RunRow(**{**said, **counts, **flags, "view": seen})
+    return RunRow(**{**said, "is_settled": False, "view": seen, "card": card(seen.run)})
 
 
 @contextlib.asynccontextmanager

@@ -32,6 +32,7 @@ from libs.contracts.facts import (
     Fact,
     FreezeLifted,
     FreezeSet,
+    GateCalibrated,
     GateJudged,
     HistoryImported,
     IncidentOpened,
@@ -283,4 +284,7 @@ EXAMPLES: Final[tuple[Fact, ...]] = (
     FreezeLifted(workflow=WORKFLOW, by="ann", reason="over"),
     HistoryImported(workflow=WORKFLOW, source="elsewhere", digest=DIGEST, by="ann"),
     CheckpointReminded(run=RUN, phase=Phase.DEPLOY, attempt=1, expires_at=2.0),
+    GateCalibrated(
+        workflow=WORKFLOW, gates_digest=DIGEST, seeded=9, caught=8, good=7, passed=6, commit=TIP, report=DIGEST, by="ann"
+    ),
 )

@@ -38,7 +38,7 @@ def test_a_stale_document_is_named_and_written_anew(tmp_path: Path) -> None:
 def test_every_fact_and_request_is_in_the_published_document() -> None:
     document = yaml.safe_load((ROOT / "docs" / "asyncapi.yaml").read_text(encoding="utf-8"))
     assert document["asyncapi"] == "3.0.0"
-    assert set(document["channels"]) == {*map(kind_of, FACTS), "request.issue", "request.decision"}
+    assert set(document["channels"]) == {*map(kind_of, FACTS), "request.issue", "request.decision", "request.ladder"}
     sent = {name for name, operation in document["operations"].items() if operation["action"] == "send"}
     assert sent == set(map(kind_of, FACTS))
 

@@ -714,6 +714,20 @@ REFUSED = [
     ("reported: [all_pass]", ":1: reported[0]: is a criterion already; a report of your own needs a name of its own"),
     ("watch: {min_points: 3}", ":1: watch: says no duration, such as duration: 30m"),
     ("metrics: errors", ":1: metrics: must be a list or a map, not 'errors'"),
+    ("metrics: {e: {file: e.csv, unit: ms}}", ":1: metrics.e.unit: unknown key; known here: file, better"),
+    (
+        "metrics: {e: {file: e.csv, better: higer}}",
+        ":1: metrics.e.better: must be lower or higher, not 'higer'; did you mean higher?",
+    ),
+    (
+        "metrics: {e: {file: ../e.csv}}",
+        ":1: metrics.e.file: must be an absolute path, or one below the repository, not '../e.csv'",
+    ),
+    ("metrics: [{file: e.csv}]", ":1: metrics[0]: says no name"),
+    (
+        "metrics:\n  - {name: e, file: e.csv}\n  - {name: e, file: f.csv}",
+        ":3: metrics[1]: the metric e is said twice; the first time on line 2",
+    ),
     ("on_regression: off", ":1: on_regression: must be revert, hotfix or alert, not off"),
     ("agent: repair\nagent: repair", ":2: agent: is said twice; the first time on line 1"),
     ("gates:\n  test: {all_pass: true}\n  test: {}", ":3: gates.test: is said twice; the first time on line 2"),
@@ -907,6 +921,10 @@ WARNED = [
         ":1: phases.plan.execute_allowlist: has no effect: this phase may not execute",
     ),
     (
+        "metrics: [{name: queue_depth}]",
+        ":1: metrics[0]: nothing can measure this; say file: PATH, a CSV file with the columns timestamp and value",
+    ),
+    (
         "monitor: {rollback_on: [queue_depth]}",
         ":1: monitor.rollback_on[0]: nothing measures this signal, so it rolls nothing back; list it under metrics",
     ),
@@ -928,7 +946,7 @@ def test_ase_without_a_net_is_told_what_is_missing() -> None:
 
 
 def test_a_signal_declared_under_metrics_may_roll_back() -> None:
-    assert warnings("metrics: [{name: queue_depth}]\nmonitor: {rollback_on: [queue_depth]}") == []
+    assert warnings("metrics: [{name: queue_depth, file: q.csv}]\nmonitor: {rollback_on: [queue_depth]}") == []
 
 
 SILENT = (

@@ -110,6 +110,8 @@ ACCEPTED: Final = (
     "reported: [mutants_max]\ngates: {test: {all_pass: true, mutants_max: 3}}",
     "watch: 2s\nprotected: [a/**]\ncommands: {test: [a, b], lint: c}",
     "watch: {duration: 1h30m, min_points: 20}\nmetrics: [errors]\nagent: 'exec:python3 tools/agent.py {phase}'",
+    "metrics: {e: {file: e.csv, better: higher}, q: {query: sum}, n: 5}",
+    "metrics: [{name: e, file: /var/e.csv}, {name: q}, q]",
     "caps: [{paths: 'payments/**', max: supervised}]\nreadiness: {ase: {gate_accuracy_min: 99%}}\nbudget: {cost: $5}",
     "routing: {docs: {phases: [plan, build, deploy], loops: {test_retry: {max: 1}}}}\ncheckpoints: none",
     "phases: {intent: {tools: read}, plan: {gates: {answers_issue: true}}}\nauto_merge: true\nautonomy: ase",
@@ -128,6 +130,9 @@ def test_what_the_reader_accepts_fits(text: str) -> None:
 
 REFUSED: Final = (
     "autonomi: ase",
+    "metrics: {e: {file: e.csv, unit: ms}}",
+    "metrics: [{name: e, file: e.csv, better: up}]",
+    "metrics: [{file: e.csv}]",
     "autonomy: full",
     "agent: robot",
     "agent: 'exec:'",

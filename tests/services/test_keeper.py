@@ -7,7 +7,7 @@ from typing import Any, cast
 import pytest
 from nats.aio.client import Client
 
-from libs.contracts.facts import Fact, MergeAuthorised, speaker_of
+from libs.contracts.facts import Fact, MergeAuthorised, SandboxProbed, speaker_of
 from libs.contracts.history import Fence
 from libs.contracts.subjects import run_filter
 from libs.contracts.words import DecisionKind, Level, Phase, Service
@@ -16,9 +16,11 @@ from libs.runtime.rights import API
 from libs.runtime.shell import Delivery, Shell
 from services.gatekeeper.keeper import Keeper
 from services.gatekeeper.projection import Projection
+from services.gatekeeper.readiness.identity import agent_identity
 from tests.spec.decider import Given, given
-from tests.spec.story import ROUTE, RUN, adopted, completed, decided, granted, started
+from tests.spec.story import ROUTE, RUN, WORKFLOW, adopted, completed, decided, granted, started
 from tests.support.bus import Bus
+from tests.support.experience import put
 
 MERGE = f"timers.at.{RUN}.merge-1"
 
@@ -52,12 +54,14 @@ async def bench(bus: Bus) -> AsyncIterator[Bench]:
 
 @pytest.fixture
 def keeper(bench: Bench, projection: Projection) -> Keeper:
+    put(projection, WORKFLOW, agent_identity(started()))
     return Keeper(cast("Shell", bench), projection)
 
 
 def before_the_merge() -> Given:
     """A run at the highest level whose deploy was just answered."""
-    log = given(adopted(), *granted(Level.ASE), started(level=Level.ASE)).settled()
+    probed = SandboxProbed(service=Service.BUILDER, is_full=True)
+    log = given(probed, adopted(), *granted(Level.ASE), started(level=Level.ASE)).settled()
     for phase in ROUTE[:-1]:
         log = log.then(completed(phase)).settled()
     return log.then(completed(Phase.DEPLOY))

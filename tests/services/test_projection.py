@@ -5,6 +5,7 @@ import os
 import sqlite3
 import stat
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,8 @@ from libs.contracts.words import DecisionKind, Level, Phase, RunOutcome, Service
 from libs.runtime.log import Log
 from services.gatekeeper import projection as module
 from services.gatekeeper.database import DatabaseUnusable
-from services.gatekeeper.projection import Ambiguous, Counters, NotFound, Projection, RunRow, dump
+from services.gatekeeper.projection import Ambiguous, NotFound, Projection, RunRow, TrackRecord, dump
+from services.gatekeeper.readiness.scorecard import Result
 from services.gatekeeper.replay import replay, row_of, rows_of
 from tests.spec.decider import Given, given, record
 from tests.spec.story import (
@@ -50,7 +52,7 @@ def history(*facts: Fact) -> History:
 
 
 def row(*facts: Fact) -> RunRow:
-    made = row_of(history(*facts))
+    made = row_of(history(*facts), {})
     assert made is not None
     return made
 
@@ -94,8 +96,8 @@ def projection(url: str) -> Iterator[Projection]:
 
 
 def test_a_run_that_has_not_begun_has_no_row() -> None:
-    assert row_of(History()) is None
-    assert row_of(History(record([opened(), adopted()]))) is None
+    assert row_of(History(), {}) is None
+    assert row_of(History(record([opened(), adopted()])), {}) is None
 
 
 def test_a_row_tells_where_the_run_is() -> None:
@@ -103,48 +105,48 @@ def test_a_row_tells_where_the_run_is() -> None:
     made = row(*log.facts)
     assert (made.run, made.workflow, made.issue, made.repository) == (RUN, WORKFLOW, ISSUE, "/srv/shop")
     assert (made.outcome, made.stage, made.level, made.level_in_force) == ("waiting", "waiting", "assisted", "assisted")
-    assert (made.sequence, made.is_settled, made.counts_for_rung) == (len(log.facts), False, True)
+    assert (made.sequence, made.is_settled, made.card.counts) == (len(log.facts), False, True)
     assert made.view.run == RUN
 
 
 def test_attempts_after_the_first_of_any_phase_are_healing_attempts() -> None:
     log = begun(Level.SUPERVISED).then(completed(Phase.PLAN, evidence=BAD[Phase.PLAN])).settled()
     log = log.then(completed(Phase.PLAN, 2)).settled()
-    assert row(*log.facts).healing_attempts == 1
+    assert row(*log.facts).card.healing_attempts == 1
 
 
 def test_a_merged_run_is_successful_once_its_watch_has_ended_and_while_nothing_is_rolled_back() -> None:
-    assert not row(*through().facts).is_successful
-    assert not row(*through().then(watch_started()).facts).is_successful
+    assert row(*through().facts).card.result is Result.OPEN
+    assert row(*through().then(watch_started()).facts).card.result is Result.OPEN
     log = ended()
-    assert row(*log.facts).is_successful
+    assert row(*log.facts).card.result is Result.SUCCESSFUL
     ordered = RollbackOrdered(run=RUN, reason="errors rose", by="machine")
     reverted = ChangeReverted(run=RUN, tip="f" * 40, reverts=INTEGRATION, reason="errors rose")
-    assert not row(*log.then(ordered).facts).is_successful
-    assert not row(*log.then(reverted).facts).is_successful
+    assert row(*log.then(ordered).facts).card.result is Result.FAILED
+    assert row(*log.then(reverted).facts).card.result is Result.FAILED
 
 
-def test_decisions_of_people_and_programs_are_counted_apart_and_a_program_s_makes_the_run_count_for_no_rung() -> None:
-    by_people, by_program = row(*ended().facts), row(*ended(automatic=True).facts)
-    assert (by_people.decisions, by_people.automatic_decisions, by_people.counts_for_rung) == (6, 0, True)
-    assert (by_program.decisions, by_program.automatic_decisions, by_program.counts_for_rung) == (0, 6, False)
+def test_a_program_s_decisions_are_none_and_make_the_run_count_for_no_rung() -> None:
+    by_people, by_program = row(*ended().facts).card, row(*ended(automatic=True).facts).card
+    assert (by_people.decisions, by_people.counts) == (6, True)
+    assert (by_program.decisions, by_program.counts) == (0, False)
 
 
 def test_a_run_that_no_gate_has_judged_counts_for_no_rung() -> None:
     cancelled = begun().then(decided(DecisionKind.CANCEL, Phase.PLAN)).settled()
     assert row(*cancelled.facts).outcome == RunOutcome.CANCELLED
-    assert not row(*cancelled.facts).counts_for_rung
+    assert row(*cancelled.facts).card.result is Result.UNCOUNTED
 
 
 def test_overrides_are_counted() -> None:
     log = begun().then(completed(Phase.PLAN, evidence=BAD[Phase.PLAN])).settled()
     override = decided(DecisionKind.OVERRIDE, Phase.PLAN, is_override=True)
-    assert row(*log.then(override).facts).overrides == 1
+    assert row(*log.then(override).facts).card.overrides == 1
 
 
 def test_a_message_that_cannot_be_read_shows_in_the_row() -> None:
     facts = history(*begun().facts).facts
-    made = row_of(History(facts, (Unread(f"run.{RUN}.moon.landed", 99, Newer("a fact of the future")),)))
+    made = row_of(History(facts, (Unread(f"run.{RUN}.moon.landed", 99, Newer("a fact of the future")),)), {})
     assert made is not None
     assert (made.sequence, made.view.unread_count) == (99, 1)
     assert any("cannot be read by this build" in sentence for sentence in made.view.sentences)
@@ -168,7 +170,8 @@ def test_rows_come_back_as_they_were_put(projection: Projection) -> None:
     rows = [row(*begun().facts), row(*of_run(OTHER, *ended().facts))]
     projection.put_runs(rows, position=40)
     assert projection.position() == 40
-    assert {stored.run: stored for stored in projection.runs(10)} == {made.run: made for made in rows}
+    assert {stored.run: stored for stored in projection.runs(10)} == {made.run: made.view for made in rows}
+    assert sorted(projection.cards(WORKFLOW)) == sorted(made.card for made in rows)
     assert projection.dump() == dump(rows) == dump(reversed(rows))
 
 
@@ -176,9 +179,9 @@ def test_an_older_row_and_an_older_position_change_nothing(projection: Projectio
     older, newer = row(*begun().facts), row(*ended().facts)
     projection.put_runs([newer], position=9)
     projection.put_runs([older], position=3)
-    assert (projection.runs(1), projection.position()) == ([newer], 9)
+    assert (projection.runs(1), projection.position()) == ([newer.view], 9)
     projection.put_runs([newer], position=9)
-    assert (projection.runs(1), projection.position()) == ([newer], 9)
+    assert (projection.runs(1), projection.position()) == ([newer.view], 9)
 
 
 def test_rows_put_in_any_order_end_the_same(projection: Projection) -> None:
@@ -208,7 +211,7 @@ def test_a_rebuild_leaves_nothing_else_and_may_set_the_position_back(projection:
     projection.put_runs([row(*ended().facts)], position=900)
     fresh = row(*of_run(OTHER, *begun().facts))
     projection.rebuild([fresh], position=5)
-    assert (projection.runs(9), projection.position()) == ([fresh], 5)
+    assert (projection.runs(9), projection.position()) == ([fresh.view], 5)
 
 
 def test_runs_are_listed_newest_first_by_repository_and_no_more_than_asked(projection: Projection) -> None:
@@ -245,8 +248,12 @@ def test_oldest_first_is_by_how_long_a_run_has_been_where_it_is(projection: Proj
 
 
 def _like(**more: object) -> RunRow:
-    fields = {**vars(row(*begun().facts)), **more}
-    return RunRow(**fields)
+    made = row(*begun().facts)
+    view = made.view.model_copy(
+        update={name: said for name, said in more.items() if name in type(made.view).model_fields}
+    )
+    card = made.card._replace(run=str(more.get("run", made.run)))
+    return RunRow(**{**vars(made), "view": view, "card": card, **more})
 
 
 def test_a_run_is_found_by_the_beginning_of_its_name(projection: Projection) -> None:
@@ -278,16 +285,24 @@ def test_unsettled_runs_are_those_about_which_something_may_be_owed(projection: 
     assert projection.unsettled_runs() == [OTHER]
 
 
-def test_counters_sum_a_workflow_s_runs_that_count_for_a_rung(projection: Projection) -> None:
-    counted = _like(run="a", decisions=3, overrides=1, healing_attempts=2, is_successful=True, counts_for_rung=True)
-    failed = _like(run="b", decisions=1, overrides=0, healing_attempts=0, is_successful=False, counts_for_rung=True)
-    automatic = _like(run="c", decisions=5, overrides=5, is_successful=True, counts_for_rung=False)
-    elsewhere = _like(run="d", workflow="w2", decisions=7, is_successful=True, counts_for_rung=True)
-    projection.put_runs([counted, failed, automatic, elsewhere], position=1)
-    assert projection.counters(WORKFLOW) == Counters(
-        runs=2, successful_runs=1, decisions=4, overrides=1, healing_attempts=2
-    )
-    assert projection.counters("unknown") == Counters(0, 0, 0, 0, 0)
+def test_the_record_of_an_agent_is_its_labelled_runs_here_and_what_the_workflow_went_through(
+    projection: Projection,
+) -> None:
+    def put(run: str, workflow: str = WORKFLOW, **card: object) -> None:
+        made = _like(run=run, workflow=workflow)
+        projection.put_runs([replace(made, card=made.card._replace(run=run, **card))], position=1)  # type: ignore[arg-type]
+
+    put("a", agent="one", right=3)
+    put("b", agent="one", wrong=1)
+    put("c", agent="one")
+    put("d", agent="two", right=2)
+    put("e", "w2", agent="one", right=2, is_drilled=True, merged=1, ended=9, has_signal=True)
+    assert projection.record_of(WORKFLOW, "one") == TrackRecord(2, has_live_signal=False, has_drilled=False)
+    put("f", agent="two", merged=3, ended=8, has_signal=True, is_drilled=True)
+    assert projection.record_of(WORKFLOW, "two") == TrackRecord(1, has_live_signal=True, has_drilled=True)
+    put("g", agent="two", merged=9, ended=12)
+    assert projection.record_of(WORKFLOW, "two") == TrackRecord(1, has_live_signal=False, has_drilled=True)
+    assert projection.workflows() == [*sorted((WORKFLOW, "w2"))]
 
 
 def test_the_file_and_its_directory_are_the_owner_s_alone_and_outlive_the_process(url: str, tmp_path: Path) -> None:
@@ -304,9 +319,10 @@ def test_the_file_and_its_directory_are_the_owner_s_alone_and_outlive_the_proces
 
 def test_two_processes_may_have_the_file_open(url: str, projection: Projection) -> None:
     second = Projection(url)
-    second.put_runs([row(*begun().facts)], position=3)
-    projection.put_runs([row(*of_run(OTHER, *begun().facts))], position=4)
-    assert second.dump() == projection.dump() == dump(projection.runs(9))
+    rows = [row(*begun().facts), row(*of_run(OTHER, *begun().facts))]
+    second.put_runs(rows[:1], position=3)
+    projection.put_runs(rows[1:], position=4)
+    assert second.dump() == projection.dump() == dump(rows)
     assert second.position() == 4
     second.close()
 
@@ -426,7 +442,7 @@ async def state(bus: Bus, *facts: Fact) -> None:
 
 async def take_in(log: Log, projection: Projection, *runs: str) -> None:
     """What the gatekeeper does with each fact: read the run's history, put its row."""
-    rows = [made for run in runs if (made := row_of(await log.read(run_filter(run))))]
+    rows = [made for run in runs if (made := row_of(await log.read(run_filter(run)), {}))]
     projection.put_runs(rows, position=await log.head(">"))
 
 
@@ -472,10 +488,9 @@ async def test_a_live_projection_that_differs_is_noticed_and_made_right(
 
 def _tell(lie: str, url: str) -> None:
     statement = {
-        "changed": "update rung_runs set decisions = 99",
+        "changed": "update rung_scorecards set decisions = 99",
         "added": "insert into rung_runs select 'x', workflow, repository, issue, title, outcome, stage, level, "
-        "level_in_force, started_at, moved_at, 10000, is_settled, healing_attempts, decisions, overrides, "
-        "automatic_decisions, is_successful, counts_for_rung, view from rung_runs",
+        "level_in_force, started_at, moved_at, 10000, is_settled, view from rung_runs",
         "missing": "delete from rung_runs",
         "behind": "update rung_runs set sequence = 5, stage = 'working'",
         "unreadable": "update rung_runs set view = 'no JSON'",
@@ -521,5 +536,5 @@ async def test_a_fact_of_a_newer_build_shows_after_a_replay(bus: Bus, projection
     async with bus.client(Service.GATEKEEPER) as client, bus.log(Service.GATEKEEPER) as log:
         await client.request(fact.subject, data, headers=headers, timeout=5)
         await replay(log, projection)
-        assert projection.run_by_prefix(RUN).view.unread_count == 1
+        assert projection.run_by_prefix(RUN).unread_count == 1
         assert projection.position() == await log.head(">")

@@ -6,7 +6,7 @@ Fact n has the sequence and id n, and the store's time 1000 + n.
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from libs.contracts.facts import Fact, IssueFact, LadderFact, Owed, RunFact
@@ -14,6 +14,7 @@ from libs.contracts.ladder import Ladder
 from libs.contracts.ladder import fold as fold_ladder
 from libs.contracts.requests import DecisionRequest
 from libs.contracts.wire import Recorded
+from services.gatekeeper.authority import LABELLED_MIN, Experience
 from services.gatekeeper.decider import decide
 from services.gatekeeper.decisions import consider
 from services.gatekeeper.evolution import fold
@@ -23,6 +24,8 @@ from services.gatekeeper.transitions import event_of
 
 ROUNDS_MAX = 10
 T0 = 1_000.0
+EXPERIENCED = Experience(LABELLED_MIN, has_live_signal=True, has_drilled=True, is_sandboxed=True)
+"""All that keeps caps away that are not about the change itself."""
 
 
 def given(*facts: Fact) -> "Given":
@@ -42,6 +45,7 @@ class Given:
     """A log that tells of one run, and questions to the decider about it."""
 
     facts: tuple[Fact, ...]
+    experience: Experience = EXPERIENCED
 
     def __repr__(self) -> str:
         return f"given({', '.join(event_of(fact) for fact in self.facts)})"
@@ -59,7 +63,7 @@ class Given:
         return fold_ladder(recorded for recorded in self.recorded if isinstance(recorded.fact, LadderFact))
 
     def then(self, *facts: Fact) -> "Given":
-        return Given((*self.facts, *facts))
+        return replace(self, facts=(*self.facts, *facts))
 
     def owes(self, *expected: Fact) -> None:
         """Just these facts are owed now, and after some of them just the rest."""
@@ -97,9 +101,9 @@ class Given:
     def asked(self) -> list[Owed]:
         """What is owed; asked twice, and of the run as it is read once it has begun: without its issue."""
         run, ladder = self.run, self.ladder
-        owed = decide(run, ladder)
-        assert decide(run, ladder) == owed
-        assert decide(self._without_issue(), ladder) == owed
+        owed = decide(run, ladder, self.experience)
+        assert decide(run, ladder, self.experience) == owed
+        assert decide(self._without_issue(), ladder, self.experience) == owed
         return owed
 
     def requests(self, request: DecisionRequest) -> "Answer":

@@ -201,7 +201,7 @@ def test_another_id_is_another_decision() -> None:
         (begun, DecisionKind.RESUME, "not_aborted"),
         (waiting, DecisionKind.RESUME, "not_aborted"),
         (waiting, DecisionKind.GRANT, "not_for_a_run"),
-        (waiting, DecisionKind.REVOKE, "not_for_a_run"),
+        (waiting, DecisionKind.REVOKE, "not_merged"),
     ],
 )
 def test_a_decision_where_it_means_nothing_is_refused(log: Callable[[], Given], kind: DecisionKind, code: str) -> None:

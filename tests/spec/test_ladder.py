@@ -60,7 +60,9 @@ def test_a_grant_alone_raises_nothing(configured: Level) -> None:
 def test_the_last_word_on_the_level_counts() -> None:
     facts = (earned(Level.ASE), granted(Level.ASE), lowered(Level.SUPERVISED))
     assert ladder(*facts).in_force(Level.ASE) is Level.SUPERVISED
-    assert ladder(*facts, granted(Level.AUTONOMOUS)).in_force(Level.ASE) is Level.AUTONOMOUS
+    again = (earned(Level.AUTONOMOUS), granted(Level.AUTONOMOUS))
+    assert ladder(*facts, granted(Level.AUTONOMOUS)).in_force(Level.ASE) is Level.SUPERVISED
+    assert ladder(*facts, *again).in_force(Level.ASE) is Level.AUTONOMOUS
 
 
 def test_a_ladder_with_a_fact_that_cannot_be_read_stands_at_the_bottom() -> None:

@@ -1,12 +1,21 @@
-"""What the merger owes on an authorisation: one landing, and none that a human or a freeze stops."""
+"""What the merger owes on an authorisation or an order to roll back: one answer, and no landing that is stopped."""
 
 import pytest
 
-from libs.contracts.facts import Fact, FreezeLifted, FreezeSet, LevelLowered, MergeAuthorised, RunFinished
+from libs.contracts.facts import (
+    ChangeReverted,
+    Fact,
+    FreezeLifted,
+    FreezeSet,
+    LevelLowered,
+    MergeAuthorised,
+    RollbackOrdered,
+    RunFinished,
+)
 from libs.contracts.history import History, Unread
 from libs.contracts.wire import Unreadable
 from libs.contracts.words import DecisionKind, Level, Phase, RunOutcome
-from services.merger.decider import owed_landing, stop
+from services.merger.decider import owed_landing, owed_rollback, stop
 from tests.spec.decider import record
 from tests.spec.story import BASE, INTEGRATION, RUN, TREE, WORKFLOW, decided, granted, merged, refused, started
 
@@ -113,3 +122,38 @@ def test_a_ladder_that_cannot_be_read_stops_the_landing() -> None:
     stopped = stop(owed, History((), (Unread("workflow.w.x", 3, Unreadable("newer")),)))
     assert stopped is not None
     assert stopped.code == "frozen"
+
+
+ORDERED = RollbackOrdered(run=RUN, reason="orders fail", by="rung")
+AGAIN = ORDERED.model_copy(update={"decision": "r1", "by": "ann", "why": "business"})
+REVERTED = ChangeReverted(run=RUN, tip="f" * 40, reverts=INTEGRATION, reason="orders fail")
+MERGED = (started(), AUTHORISED, merged())
+
+
+@pytest.mark.parametrize("later", [(), (HELD,), (CANCELLED,)])
+def test_an_order_to_roll_back_is_owed_an_answer_though_the_run_is_held_or_over(later: tuple[Fact, ...]) -> None:
+    owed = owed_rollback(history(*MERGED, *later, ORDERED))
+    assert owed is not None
+    assert (owed.ordered, owed.merged, owed.attempt) == (ORDERED, merged(), 1)
+    assert owed_landing(history(*MERGED, *later, ORDERED)) is None
+
+
+@pytest.mark.parametrize("answer", [REVERTED, refused("conflict")])
+def test_an_answered_order_is_owed_nothing(answer: Fact) -> None:
+    assert owed_rollback(history(*MERGED, ORDERED, answer)) is None
+
+
+def test_the_last_order_after_a_refusal_is_answered() -> None:
+    owed = owed_rollback(history(*MERGED, ORDERED, refused("dirty"), AGAIN))
+    assert owed is not None
+    assert owed.ordered == AGAIN
+
+
+@pytest.mark.parametrize("facts", [(started(), AUTHORISED, ORDERED), (*MERGED, ORDERED, REVERTED, AGAIN), MERGED, ()])
+def test_nothing_is_taken_back_that_is_not_merged_or_is_off_already(facts: tuple[Fact, ...]) -> None:
+    assert owed_rollback(history(*facts)) is None
+
+
+def test_a_run_that_cannot_be_read_is_not_rolled_back() -> None:
+    unread = (Unread(f"run.{RUN}.x", 9, Unreadable("newer")),)
+    assert owed_rollback(History(record((*MERGED, ORDERED)), unread)) is None

@@ -12,7 +12,7 @@ from tests.contracts.examples import EXAMPLES
 
 TIMERS = (
     *("deadline-test-1", "retry-test-1", "reminder-test-1-1", "checkpoint-test-1-1"),
-    *("merge-1", "landing-1", "watch"),
+    *("merge-1", "landing-1", "watch", "rollback-1", "recovery"),
 )
 
 
@@ -42,7 +42,7 @@ EVENTS = {
     for variant in variants(example)
 }
 MOVING = {event for moves in TRANSITIONS.values() for event in moves}
-NEVER = {"issue.closed", "decision.recorded:grant", "decision.recorded:revoke"}
+NEVER = {"issue.closed", "decision.recorded:grant"}
 """Events that neither move a run nor are expected in one."""
 
 

@@ -22,13 +22,14 @@ from libs.contracts.requests import DecisionRequest, IssueRequest, issue_id, run
 from libs.contracts.subjects import run_filter
 from libs.contracts.views import RunView
 from libs.contracts.wire import encode_request
-from libs.contracts.words import DecisionKind, Service
+from libs.contracts.words import DecisionKind, Level, Service
 from libs.runtime.health import missing_consumers
 from libs.runtime.log import Log
 from libs.runtime.provision import wait_and_provision
 from libs.runtime.rights import API
 from libs.runtime.server import EmbeddedServer, connect_options, start
 from libs.runtime.settings import Settings
+from tests.support.experience import give
 from tests.support.waiting import until
 
 ROOT = Path(__file__).parents[2]
@@ -103,14 +104,18 @@ class System:
     async def operator(self) -> AsyncIterator["Operator"]:
         endpoint = self.server.endpoint
         async with await nats.connect(endpoint.url, **connect_options(endpoint.keys, "operator")) as client:
-            yield Operator(client)
+            yield Operator(client, self.settings.database_url)
 
 
 @dataclass
 class Operator:
-    """A person at the bus: opens issues, decides, asks."""
+    """A person at the bus: opens issues, decides, asks.
+
+    Where the system's projection is named, every agent has a track record before its first run.
+    """
 
     client: Client
+    database_url: str | None = None
 
     async def ask(self, name: str, **question: Any) -> Any:
         answer = await self.client.request(f"query.{name}", json.dumps(question).encode(), timeout=30)
@@ -136,9 +141,13 @@ class Operator:
 
         return (await until(found, within_s=60))[-1]
 
-    async def open_issue(self, repository: Path, title: str, body: str = "", **more: Any) -> str:
+    async def open_issue(
+        self, repository: Path, title: str, body: str = "", *, is_known: bool = True, **more: Any
+    ) -> str:
         request = IssueRequest(repository=str(repository), key=uuid.uuid4().hex, title=title, body=body, **more)
         headers, data = encode_request(request, request_id=uuid.uuid4().hex, source="/test")
+        if self.database_url is not None and is_known and request.level is not Level.ASSISTED:
+            await asyncio.to_thread(give, self.database_url, repository, request)
         await self.client.request("intake.issue.cli", data, headers=headers)
         return run_id(issue_id("cli", os.path.realpath(repository), request.key), request.revision)
 

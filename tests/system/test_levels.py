@@ -20,7 +20,7 @@ from tests.support.waiting import until
 LEARNS_AT_ONCE: Final = f"if test -s $RUNG_IN/failures.md; then {RIGHT}; else {WRONG}; fi"
 TOUCHES_PROMPTS_UNTIL_GUIDED: Final = f"""\
 {RIGHT}
-if test -s $RUNG_IN/guidance.md; then rm -r prompts; else mkdir prompts; echo Agree. > prompts/plan.md; fi"""
+if test -s $RUNG_IN/guidance.md; then rm -r .github; else mkdir .github; echo Agree. > .github/plan.md; fi"""
 
 NO_HEALING: Final = "loops: { test_retry: { max: 0 }, review_patch: { max: 0 } }\n"
 AUTO_MERGE: Final = "autonomy: ase\nauto_merge: { enabled: true, delay: 1s }\n"

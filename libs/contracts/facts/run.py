@@ -131,6 +131,7 @@ class DecisionRecorded(RunFact):
 
     `automatic` decisions were taken by a program in somebody's name; they label nothing. `awaits` is how many
     more persons have to agree before it counts; `is_signed` says that the person's own key signed the request.
+    `revert_for` is why a merged change is taken back, for that kind alone.
     """
 
     type = "decision.recorded"
@@ -150,6 +151,7 @@ class DecisionRecorded(RunFact):
     is_override: bool = False
     awaits: Count = 0
     is_signed: bool = False
+    revert_for: RevertCause | None = None
 
 
 class DecisionRefused(RunFact):

@@ -225,7 +225,8 @@ class Policy(Frozen):
 
     `phases` holds intent only where the workflow asks for it, `gates` no gate for a phase that
     nothing is asked of. `checkpoints` holds what the workflow says, nothing more: where a run
-    waits is decided by the level in force, and `checkpoint_after` says for how long.
+    waits is decided by the level in force, and `checkpoint_after` says for how long. `prompts` holds
+    the digest of each file of prompts.
     """
 
     autonomy: Level = Level.ASSISTED
@@ -247,6 +248,7 @@ class Policy(Frozen):
     caps: tuple[CapPolicy, ...] = ()
     readiness: dict[Level, ReadinessLimits] = Field(default_factory=lambda: dict(READINESS))
     considered_after_s: float = CONSIDERED_AFTER_S
+    prompts: dict[str, Digest] = Field(default_factory=dict)
     budget: BudgetPolicy = BudgetPolicy()
     quorum: tuple[QuorumPolicy, ...] = ()
     on_regression: OnRegression = OnRegression.REVERT

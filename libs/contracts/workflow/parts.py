@@ -74,6 +74,13 @@ class OnRegression(StrEnum):
     ALERT = "alert"
 
 
+class Better(StrEnum):
+    """On which side the good values of a metric lie."""
+
+    LOWER = "lower"
+    HIGHER = "higher"
+
+
 class PhaseRule(StrEnum):
     """What a workflow may say of a phase in place of the level's own rule, least authority of the machine first."""
 
@@ -324,6 +331,14 @@ class BudgetPolicy(Frozen):
 class WatchPolicy(Frozen):
     duration_s: Amount
     min_points: Annotated[int, Field(ge=1)] | None = None
+
+
+class MetricPolicy(Frozen):
+    """A signal of production: a CSV file with the columns timestamp and value, absolute or below the repository."""
+
+    name: Annotated[str, Field(min_length=1)]
+    file: Annotated[str, Field(min_length=1)]
+    better: Better = Better.LOWER
 
 
 class WaiverPolicy(Frozen):

@@ -21,6 +21,7 @@ from libs.contracts.workflow import sections as section
 from libs.contracts.workflow.advice import advise
 from libs.contracts.workflow.gates import GatePart, gate_document, gates_of, is_gate
 from libs.contracts.workflow.gathering import Text, Texts, gather
+from libs.contracts.workflow.metrics import read_metrics
 from libs.contracts.workflow.nodes import Findings, Misfit, Place, Table, Unreadable, documents
 from libs.contracts.workflow.parts import (
     OnRegression,
@@ -31,7 +32,9 @@ from libs.contracts.workflow.parts import (
 from libs.contracts.workflow.values import NO_TEXTS, agent, choice, each, text
 
 _NO_PARTS: Final[tuple[GatePart, ...]] = ()
-KEYS: Final = (*(name for name in Policy.model_fields if name != "gate_files"), "deploy")
+_NOT_WRITTEN: Final = ("gate_files", "considered_after_s", "prompts")
+"""Fields of a policy that are no keys of a workflow: they come from its files, or from within another key."""
+KEYS: Final = (*(name for name in Policy.model_fields if name not in _NOT_WRITTEN), "deploy")
 """The keys of a workflow."""
 
 
@@ -81,8 +84,9 @@ def _policy(texts: Texts, root: Place) -> Policy:
     autonomy = read("autonomy", choice(Level), base.autonomy)
     reported = read("reported", _reported, base.reported)
     loops = {**base.loops, **read("loops", partial(section.loops, base.loops), base.loops)}
-    metrics = read("metrics", section.metrics, base.metrics)
+    metrics = read("metrics", read_metrics, base.metrics)
     gates = gather(table, reported, texts)
+    earning = read("readiness", section.readiness, section.Earning(base.readiness, base.considered_after_s))
     read("deploy", _deploy, default=None)
     phases = read("phases", _phases, base.phases)
     teams = read("teams", partial(override.teams, reported, texts), base.teams)
@@ -105,7 +109,8 @@ def _policy(texts: Texts, root: Place) -> Policy:
         reports=read("reports", section.reports, base.reports),
         protected=(*protected, *override.unprotected(protected, phases, gates.references, teams)),
         caps=read("caps", section.caps, base.caps),
-        readiness=read("readiness", section.readiness, base.readiness),
+        readiness=earning.limits,
+        considered_after_s=earning.considered_after_s,
         budget=read("budget", section.budget, base.budget),
         quorum=read("quorum", section.quorum, base.quorum),
         on_regression=read("on_regression", choice(OnRegression), base.on_regression),

@@ -15,6 +15,7 @@ from libs.contracts.words import Level, Phase
 from libs.contracts.workflow import AGENT_DRIVERS, READINESS
 from libs.contracts.workflow.criteria import GATE_KEYS
 from libs.contracts.workflow.parts import (
+    Better,
     CommandPolicy,
     GateSeverity,
     LoopName,
@@ -169,14 +170,14 @@ def _top() -> dict[str, Schema]:
         "reports": _closed(_each(ReportPolicy.model_fields, _PATHS)),
         "protected": _PATHS,
         "caps": _list(_cap()),
-        "readiness": _closed(_each(READINESS, _ref("limits"))),
+        "readiness": _closed({**_each(READINESS, _ref("limits")), "considered_after": _ref("duration")}),
         "budget": _closed(
             {"wall": _ref("duration"), "attempts": _whole(1), "cost": _ref("money"), "attempt_cost": _ref("money")}
         ),
         "quorum": _list(_closed({"paths": _SOME_PATHS, "people": _whole(2, 20)}, required=["paths", "people"])),
         "on_regression": _choice(OnRegression),
         "watch": _watch(),
-        "metrics": {"type": ["array", "object"]},
+        "metrics": _metrics(),
         "waivers": _list(_waiver()),
         "deploy": _closed({"auto_merge": _ref("auto_merge")}),
     }
@@ -204,6 +205,7 @@ _MEANINGS: Final = {
     "teams": "What a team says otherwise, in files below a directory of its own.",
     "on_regression": "What answers a change that does harm.",
     "watch": "How long a merge is watched.",
+    "metrics": "By what a merge is watched: CSV files with the columns timestamp and value.",
     "waivers": "Let one finding pass until the end of a day.",
 }
 
@@ -252,6 +254,17 @@ def _readiness() -> dict[str, Schema]:
 def _watch() -> Schema:
     whole = _closed({"duration": _ref("duration"), "min_points": _whole(1)}, required=["duration"])
     return _any(_ref("duration"), whole)
+
+
+def _metrics() -> Schema:
+    """A map or a list; only a metric that names a file can be measured, and has no other keys then."""
+    fields = {"file": _ref("text"), "better": _choice(Better)}
+    other: Schema = {"not": {"type": "object", "required": ["file"]}}
+    listed = _closed({"name": _ref("text"), **fields}, required=["name", "file"])
+    return _any(
+        {"type": "object", "additionalProperties": _any(_closed(fields, required=["file"]), other)},
+        _list(_any(listed, other)),
+    )
 
 
 def _waiver() -> Schema:

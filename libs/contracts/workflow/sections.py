@@ -2,13 +2,13 @@
 
 import datetime as dt
 from functools import partial
-from typing import Final
+from typing import Final, NamedTuple
 
 import yaml
 from pydantic import JsonValue
 
 from libs.contracts.words import PHASES, Level, Phase
-from libs.contracts.workflow import AGENT_DRIVERS, PROTECTED, READINESS, ROUTING, TOOLS
+from libs.contracts.workflow import AGENT_DRIVERS, CONSIDERED_AFTER_S, PROTECTED, READINESS, ROUTING, TOOLS
 from libs.contracts.workflow.nodes import Misfit, Place, Table, find, unknown
 from libs.contracts.workflow.parts import (
     AutoMergePolicy,
@@ -37,7 +37,6 @@ from libs.contracts.workflow.values import (
     NO_TEXTS,
     agent,
     amount,
-    anything,
     choice,
     date,
     duration,
@@ -288,9 +287,24 @@ def _cap(place: Place) -> CapPolicy:
     )
 
 
-def readiness(place: Place) -> dict[Level, ReadinessLimits]:
-    table = Table(place, tuple(READINESS))
-    return {level: table.read(level, partial(_limits, base), base) for level, base in READINESS.items()}
+class Earning(NamedTuple):
+    """What earns a level, and how long a person has to look at a checkpoint for a label, in seconds."""
+
+    limits: dict[Level, ReadinessLimits]
+    considered_after_s: float
+
+
+def readiness(place: Place) -> Earning:
+    table = Table(place, (*READINESS, "considered_after"))
+    limits = {level: table.read(level, partial(_limits, base), base) for level, base in READINESS.items()}
+    return Earning(limits, table.read("considered_after", _longer, CONSIDERED_AFTER_S))
+
+
+def _longer(place: Place) -> float:
+    seconds = duration(place)
+    if seconds < CONSIDERED_AFTER_S:
+        raise Misfit(f"may only be made longer than {CONSIDERED_AFTER_S:g} s, not {seconds:g} s")
+    return seconds
 
 
 def _limits(base: ReadinessLimits, place: Place) -> ReadinessLimits:
@@ -355,13 +369,6 @@ def watch(place: Place) -> WatchPolicy:
     return WatchPolicy(
         duration_s=table.read("duration", _lasting, 1.0), min_points=table.optional("min_points", whole(1))
     )
-
-
-def metrics(place: Place) -> list[JsonValue] | dict[str, JsonValue]:
-    value = anything(place)
-    if not isinstance(value, list | dict):
-        raise misfit(place, "a list or a map")
-    return value
 
 
 def waivers(place: Place) -> tuple[WaiverPolicy, ...]:

@@ -176,6 +176,10 @@ class Quarantine:
             raise GitError(f"{ref!r} does not lie below {KEPT}.")
         await ask_git(["update-ref", "--no-deref", ref, f"{commit}^{{commit}}"], git_dir=self.path)
 
+    async def kept(self, ref: str) -> str | None:
+        """The commit that a reference below `refs/rung/` points at; `None` when there is none."""
+        return await tip_of(self.path, ref) if ref.startswith(KEPT) else None
+
     async def has_made(self, commit: str) -> bool:
         """Whether the commit is an integration commit that was made here."""
         return await tip_of(self.path, f"{KEPT}made/{commit}") is not None
