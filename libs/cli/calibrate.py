@@ -60,7 +60,9 @@ Fresh = Annotated[
 Record = Annotated[
     bool, typer.Option("--record", help="Have the running system write the result into its log, for the catch rate.")
 ]
-By = Annotated[str | None, typer.Option("--as", metavar="NAME", help="Under which name; by default your own.")]
+By = Annotated[
+    str | None, typer.Option("--by", metavar="NAME", help="Who asks to record; by default the system's user.")
+]
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ async def recorded(connection: Connection, told: dict[str, Any], by: str) -> dic
     """
     content = json.dumps(told, sort_keys=True, separators=(",", ":")).encode()
     workflow, digest = workflow_id(told["repository"]), await connection.artifacts.put(content)
-    fields = {"by": by, "digest": digest, "calibration": _counted(told)}
-    answer = await ask(connection, workflow, LadderKind.CALIBRATE, **fields)
+    counted = _counted(told)
+    answer = await ask(connection, workflow, LadderKind.CALIBRATE, by=by, digest=digest, calibration=counted)
     return {"request": answer.cause, "workflow": workflow, "report": digest, "sequence": answer.sequence}
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from typing import Any, Final, TypeGuard
 
-from libs.cli.telling import said
+from libs.cli.telling import proven, said
 from libs.contracts import facts as f
 from libs.contracts.history import Unread
 from libs.contracts.requests import one_line, run_id
@@ -108,7 +108,9 @@ def _told(fact: f.Fact) -> str:
     match fact:
         case f.LabelStated():
             return f"{'right' if fact.is_right else 'wrong'}, says {fact.source}: {fact.reason}"
-        case f.LevelEarned() | f.LevelGranted() | f.LevelLowered():
+        case f.LevelGranted():
+            return f"{fact.level}{proven(fact)}: {fact.reason}"
+        case f.LevelEarned() | f.LevelLowered():
             return f"{fact.level}: {fact.reason}"
         case f.FreezeSet() | f.FreezeLifted():
             return fact.reason

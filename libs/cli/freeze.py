@@ -6,7 +6,7 @@ from typing import Annotated, Final
 import typer
 
 from libs.cli import options as o
-from libs.cli.laddering import By, Reason, Repo, ask_once, needed
+from libs.cli.laddering import By, Reason, Repo, ask_once, needed, repo_option
 from libs.cli.screen import Screen
 from libs.cli.system import complete
 from libs.contracts.facts import FreezeLifted, FreezeSet
@@ -33,7 +33,7 @@ def set_freeze(
 
     Exit code: 0 recorded, 2 wrong usage, 3 refused with a sentence, 4 no system runs.
     """
-    _ask(LadderKind.FREEZE, needed(reason), repo, by, data, Screen(is_json=as_json))
+    _ask(LadderKind.FREEZE, needed(reason), repo=repo, by=by, data=data, screen=Screen(is_json=as_json))
 
 
 @app.command("lift", epilog=LIFT_EXAMPLE)
@@ -44,10 +44,10 @@ def lift(
 
     Exit code: 0 recorded, 2 wrong usage, 3 refused with a sentence, 4 no system runs.
     """
-    _ask(LadderKind.LIFT, reason, repo, by, data, Screen(is_json=as_json))
+    _ask(LadderKind.LIFT, reason, repo=repo, by=by, data=data, screen=Screen(is_json=as_json))
 
 
-def _ask(kind: LadderKind, reason: str, repo: str | None, by: str | None, data: Path | None, screen: Screen) -> None:
+def _ask(kind: LadderKind, reason: str, *, repo: str | None, by: str | None, data: Path | None, screen: Screen) -> None:
     recorded = complete(ask_once(repo, kind, data, by=by or o.os_user(), reason=reason))
     fact = recorded.fact
     assert isinstance(fact, FreezeSet | FreezeLifted), "that is what was asked for"
@@ -65,5 +65,5 @@ def _ask(kind: LadderKind, reason: str, repo: str | None, by: str | None, data: 
     said = "Frozen" if is_frozen else "The freeze is lifted"
     screen.line(f"{said}, by {one_line(fact.by)}" + (f": {one_line(fact.reason, 1000)}" if fact.reason else "") + ".")
     if is_frozen:
-        screen.progress(f"Nothing is merged until: {o.run_command('freeze lift', data)}")
+        screen.progress(f"Nothing is merged until: {o.run_command(f'freeze lift{repo_option(repo)}', data)}")
     return None

@@ -3,7 +3,8 @@
 Order: what has waited since an earlier day comes first; within a day what is riskiest, then what
 has waited longest. What several persons have to agree on is riskiest; then it is the verdict's (not
 passed, then passed with a warning, then passed), and among equals the last checkpoint before a merge.
-Shown is what the person may decide, by the operator's file as it is on this machine.
+Shown is what the person may decide, by the operator's file as it is on this machine. Behind it come
+the runs that were drawn by chance for a check of their gates; nothing waits for those.
 """
 
 import os
@@ -18,6 +19,7 @@ import typer
 from rich.text import Text
 
 from libs.cli import options as o
+from libs.cli.checks import checks_asked, show_checks
 from libs.cli.connection import connected
 from libs.cli.ending import Misused
 from libs.cli.person import own_key
@@ -78,16 +80,21 @@ class Viewer(NamedTuple):
 
     def hindrance(self, one: Waiting) -> str | None:
         """Why this is not theirs to decide; `None` when it is."""
+        if (reason := self.distance(one.view)) is not None:
+            return reason
+        has_agreed = one.checkpoint.awaits and self.name in one.checkpoint.agreed
+        return f"{self.name} has agreed already" if has_agreed else None
+
+    def distance(self, view: RunView) -> str | None:
+        """Why nothing about this run is theirs to say; `None` when something is."""
         if not self.people.people:
             return None
         if self.name is None:
             return "the operator's file does not name you"
         if self.people.people[self.name].role is Role.VIEWER:
             return f"{self.name} may look, not decide"
-        if self.people.is_own(self.name, one.view.opened_by, one.view.author):
+        if self.people.is_own(self.name, view.opened_by, view.author):
             return f"{self.name} opened or wrote this issue"
-        if one.checkpoint.awaits and self.name in one.checkpoint.agreed:
-            return f"{self.name} has agreed already"
         return None
 
 
@@ -99,7 +106,7 @@ All = Annotated[bool, typer.Option("--all", help="Also what is not yours to deci
 
 
 def inbox(*, name: As = None, everything: All = False, data: o.Data = None, as_json: o.AsJson = False) -> None:
-    """List what waits for a human: earlier days first, and the riskiest first within a day."""
+    """List what waits for a human: earlier days first, the riskiest first within a day, checks by chance last."""
     complete(_inbox(viewer(name), data, Screen(is_json=as_json), everything=everything))
 
 
@@ -120,13 +127,16 @@ def viewer(name: str | None) -> Viewer:
 async def _inbox(viewer: Viewer, data: Path | None, screen: Screen, *, everything: bool) -> None:
     async with connected(data) as connection:
         found = await connection.views(SHOWN_MAX + 1, outcome="waiting", oldest_first=True)
+        checks, check_count = await checks_asked(connection)
     waiting = in_order(found[:SHOWN_MAX])
     shown = [one for one in waiting if everything or viewer.hindrance(one) is None]
+    theirs = [check for check in checks if everything or viewer.distance(check.view) is None]
     now = time.time()
     if screen.is_json:
-        screen.answer([_entry(one, viewer, data, now) for one in shown])
+        screen.answer([*(_entry(one, viewer, data, now) for one in shown), *(check.as_json(data) for check in theirs)])
     else:
         _list(shown, viewer, data, now, screen)
+        show_checks(screen, theirs, check_count - len(checks), data)
     _tell_rest(len(waiting) - len(shown), len(found), viewer, screen)
 
 

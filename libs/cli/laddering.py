@@ -2,8 +2,8 @@
 
 import asyncio
 import os
+import shlex
 import uuid
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -39,7 +39,7 @@ async def ask(
     """
     request = signed(_request(workflow=workflow, kind=kind, by=by, reason=reason, **fields))
     mark = await connection.last_aside(Service.GATEKEEPER)
-    head = await connection.log.head(ladder_filter(workflow))
+    head = (await connection.log.read(ladder_filter(workflow))).head
     headers, data = encode_request(request, request_id=request.request, source=SOURCE)
     await connection.publish(f"{INTAKE_LADDER}.{workflow}", headers, data)
     try:
@@ -68,11 +68,21 @@ def repository_of(repo: str | None) -> str:
     Raises:  Misused for an empty path.
     """
     if repo is None:
-        here = Path.cwd()
-        return os.path.realpath(next(_roots(here), here))
+        return repository_around(Path.cwd())
     if not repo.strip():
         raise Misused("--repo names no repository.")
     return os.path.realpath(Path(repo).expanduser())
+
+
+def repo_option(repo: str | None) -> str:
+    """The option as it was given, for a command that somebody is to type next."""
+    return "" if repo is None else f" --repo {shlex.quote(repo)}"
+
+
+def repository_around(place: Path) -> str:
+    """The path that names the repository which a directory lies in; the directory's own where it lies in none."""
+    roots = (directory for directory in (place, *place.parents) if (directory / ".git").exists())
+    return os.path.realpath(next(roots, place))
 
 
 def needed(reason: str) -> str:
@@ -83,11 +93,6 @@ def needed(reason: str) -> str:
     if not reason.strip():
         raise Misused("--reason is empty; say why, since it stands in the log for good.")
     return reason
-
-
-def _roots(place: Path) -> Iterator[Path]:
-    """Directories at or above a place that are a repository of git, the nearest first."""
-    return (directory for directory in (place, *place.parents) if (directory / ".git").exists())
 
 
 def _request(**fields: Any) -> LadderRequest:

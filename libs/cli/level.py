@@ -1,5 +1,6 @@
 """`rung level`: where a workflow's level stands, and how a person moves it."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -7,7 +8,7 @@ import typer
 
 from libs.cli import options as o
 from libs.cli.connection import connected
-from libs.cli.laddering import By, Reason, Repo, ask_once, ladder_of, needed, repository_of
+from libs.cli.laddering import By, Reason, Repo, ask_once, ladder_of, needed, repo_option, repository_of
 from libs.cli.readiness_text import in_force_sentence, levels_line, move_line
 from libs.cli.screen import Screen, cell
 from libs.cli.system import complete
@@ -51,7 +52,7 @@ def grant(
 
     Exit code: 0 recorded, 2 wrong usage, 3 refused with a sentence (not earned, no rung is skipped), 4 no system runs.
     """
-    _move(LadderKind.GRANT, to, needed(reason), repo, by, data, Screen(is_json=as_json))
+    _move(LadderKind.GRANT, to, needed(reason), repo=repo, by=by, data=data, screen=Screen(is_json=as_json))
 
 
 @app.command("lower", epilog=LOWER_EXAMPLE)
@@ -62,11 +63,11 @@ def lower(
 
     Exit code: 0 recorded, 2 wrong usage, 3 refused with a sentence, 4 no system runs.
     """
-    _move(LadderKind.LOWER, to, needed(reason), repo, by, data, Screen(is_json=as_json))
+    _move(LadderKind.LOWER, to, needed(reason), repo=repo, by=by, data=data, screen=Screen(is_json=as_json))
 
 
 def _move(
-    kind: LadderKind, to: Level, reason: str, repo: str | None, by: str | None, data: Path | None, screen: Screen
+    kind: LadderKind, to: Level, reason: str, *, repo: str | None, by: str | None, data: Path | None, screen: Screen
 ) -> None:
     recorded = complete(ask_once(repo, kind, data, level=to, by=by or o.os_user(), reason=reason))
     fact = recorded.fact
@@ -88,7 +89,7 @@ def _move(
     screen.line(f"{said}: {fact.level}, by {one_line(fact.by)}.", "green")
     if kind is LadderKind.GRANT and to is Level.ASE and not with_proof:
         screen.line("It was granted without proof, and the log says so; what is missing: rung readiness.", "yellow")
-    screen.progress(f"Look at it with: {o.run_command('level', data)}")
+    screen.progress(f"Look at it with: {o.run_command(f'level{repo_option(repo)}', data)}")
     return None
 
 
@@ -102,7 +103,8 @@ def _show(repo: str | None, data: Path | None, screen: Screen) -> None:
     if freeze is not None:
         screen.line(f"  Frozen by {cell(freeze.by)}: {cell(freeze.reason, 500)}. Nothing is merged.", "yellow")
     screen.line(f"  Last moved: {move_line(found.moves[-1])}" if found.moves else "  It has never moved.")
-    screen.progress(f"What it takes to climb: {o.run_command('readiness', data)}")
+    command = o.run_command(f"readiness --repo {shlex.quote(found.repository)}", data)
+    screen.progress(f"What it takes to climb: {command}")
     return None
 
 

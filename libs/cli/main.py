@@ -15,15 +15,21 @@ from nats.errors import Error as NatsError
 
 from libs.cli import (
     audit,
+    backtest,
     calibrate,
     debt,
     decide,
     doctor,
+    freeze,
     gate,
+    history,
     inbox,
     issue,
+    label,
+    level,
     log,
     person,
+    readiness,
     replay,
     rollback,
     run,
@@ -69,6 +75,11 @@ app.add_typer(runs.app, name="runs")
 app.command("inbox", short_help="What waits for a human.", epilog=inbox.EXAMPLE)(inbox.inbox)
 app.command("decide", short_help="Decide on a run.", epilog=decide.EXAMPLE)(decide.decide)
 app.command("rollback", short_help="Take a merged change back.", epilog=rollback.EXAMPLE)(rollback.rollback)
+app.command("readiness", short_help="What of the next rung is earned.", epilog=readiness.EXAMPLE)(readiness.readiness)
+app.add_typer(level.app, name="level")
+app.command("label", short_help="Say whether a gate was right.", epilog=label.EXAMPLE)(label.label)
+app.add_typer(freeze.app, name="freeze")
+app.add_typer(history.app, name="history")
 app.add_typer(person.app, name="person")
 app.command("log", short_help="The facts of a run, in order.", epilog=log.EXAMPLE)(log.log)
 app.command("debt", short_help="What reviews found and nobody has mended.", epilog=debt.EXAMPLE)(debt.debt)
@@ -79,6 +90,7 @@ app.add_typer(gate.app, name="gate")
 app.command("calibrate", short_help="How good the gates are, tried on the past.", epilog=calibrate.EXAMPLE)(
     calibrate.calibrate
 )
+app.command("backtest", short_help="What another policy would have done.", epilog=backtest.EXAMPLE)(backtest.backtest)
 app.command("doctor", short_help="What works here, and what does not.", epilog=doctor.EXAMPLE)(doctor.doctor)
 
 

@@ -8,6 +8,7 @@ import typer
 import yaml
 
 from libs.cli import options as o
+from libs.cli.asked_level import AskedLevel, asked_level
 from libs.cli.ending import ExitCode, Misused
 from libs.cli.screen import Screen, cell
 from libs.contracts.workflow import Policy, WorkflowRefused
@@ -35,15 +36,18 @@ def _group() -> None:
 
 
 @app.command("check", epilog=EXAMPLE)
-def check(file: File, *, as_json: o.AsJson = False) -> None:
+def check(file: File, *, data: o.Data = None, as_json: o.AsJson = False) -> None:
     """Check a workflow, and print each problem as file:line: field: sentence.
 
-    Gate files, prompts and teams' files that it names are read from beside it.
+    Gate files, prompts and teams' files that it names are read from beside it. Where a system runs that knows the
+    repository around the file, it is said what level is granted there.
 
     Exit code: 0 it can be used (warnings may be printed), 1 it is refused, 2 there is no such file.
     """
-    is_ok, problems = checked(file)
-    _tell(Screen(is_json=as_json), problems, is_ok=is_ok)
+    policy, problems = read(file)
+    screen, is_ok = Screen(is_json=as_json), policy is not None
+    level = asked_level(policy, file, data) if policy is not None else None
+    _tell(screen, problems, is_ok=is_ok, level=level)
     raise typer.Exit(ExitCode.OK if is_ok else ExitCode.FAILED)
 
 
@@ -90,13 +94,18 @@ def _for_people(shown: dict[str, Any]) -> dict[str, Any]:
     return {**shown, "phases": phases, "loops": loops}
 
 
-def _tell(screen: Screen, problems: tuple[WorkflowProblem, ...], *, is_ok: bool) -> None:
+def _tell(
+    screen: Screen, problems: tuple[WorkflowProblem, ...], *, is_ok: bool, level: AskedLevel | None = None
+) -> None:
     if screen.is_json:
-        screen.answer({"ok": is_ok, "problems": [problem.model_dump(mode="json") for problem in problems]})
-    else:
-        for problem in problems:
-            screen.line(f"{problem}{' (warning)' if problem.is_warning else ''}")
-        screen.progress(_summary(problems, is_ok=is_ok))
+        told = [problem.model_dump(mode="json") for problem in problems]
+        return screen.answer({"ok": is_ok, "problems": told, "level": level.as_json() if level else None})
+    for problem in problems:
+        screen.line(f"{problem}{' (warning)' if problem.is_warning else ''}")
+    screen.progress(_summary(problems, is_ok=is_ok))
+    for sentence in level.sentences if level else ():
+        screen.progress(sentence)
+    return None
 
 
 def checked(file: Path) -> tuple[bool, tuple[WorkflowProblem, ...]]:

@@ -64,9 +64,24 @@ class Queries:
         return _plain(await asyncio.to_thread(self._projection.run_by_prefix, str(question.get("run", ""))))
 
     async def readiness(self, question: Mapping[str, Any]) -> Any:
-        workflow = workflow_id(str(question.get("repository", "")))
-        found = await asyncio.to_thread(self._projection.readiness, workflow) or await self._worked_out(workflow)
+        repository = str(question.get("repository", ""))
+        workflow = workflow_id(repository)
+        found = await self._standing(workflow)
+        if not found.workflow:  # nothing was adopted yet, so that the log has no names
+            found = found.model_copy(update={"workflow": workflow, "repository": repository})
         return found.model_dump(mode="json")
+
+    async def audits(self, _: Mapping[str, Any]) -> Any:
+        """What waits to be checked in every workflow, the newest runs of each first."""
+        asked = []
+        for workflow in await asyncio.to_thread(self._projection.workflows):
+            found = await self._standing(workflow)
+            about = {"workflow": workflow, "repository": found.repository}
+            asked += [{**about, **audit.model_dump(mode="json")} for audit in found.audits]
+        return asked[:LIMIT_MAX]
+
+    async def _standing(self, workflow: str) -> Readiness:
+        return await asyncio.to_thread(self._projection.readiness, workflow) or await self._worked_out(workflow)
 
     async def _worked_out(self, workflow: str) -> Readiness:
         """The readiness of a workflow for which none is kept: one without runs, or just after a replay."""
@@ -117,6 +132,7 @@ def register(broker: NatsBroker, queries: Queries) -> None:
         "runs": queries.runs,
         "run": queries.run,
         "readiness": queries.readiness,
+        "audits": queries.audits,
         "replay": queries.replay,
     }.items():
         _register(broker, name, answer)

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 from libs.contracts.globs import is_under
 from libs.contracts.ladder import Ladder
-from libs.contracts.words import Level
+from libs.contracts.words import Level, Phase
 from libs.contracts.workflow import CapPolicy
 from libs.contracts.workflow.overrides import KINDS
 from services.gatekeeper.readiness.identity import agent_identity
@@ -116,18 +116,23 @@ def _meets(run: Run, cap: CapPolicy) -> str | None:
 
 
 def _touched(run: Run, globs: tuple[str, ...]) -> str | None:
-    """A path of the change, as it was seen last, under one of the globs; `None` when there is none."""
-    files = run.diff.files if run.diff else ()
-    return next((file.path for file in files if any(is_under(file.path, glob) for glob in globs)), None)
+    """A path of the change, as it was seen last, under one of the globs; `None` when there is none.
+
+    A change that is about to be merged though nobody knows its files counts as touching every path.
+    """
+    if run.diff is None:
+        return "files that nobody knows" if run.phase is Phase.DEPLOY else None
+    return next((file.path for file in run.diff.files if any(is_under(file.path, glob) for glob in globs)), None)
 
 
 def _rules_of(run: Run) -> tuple[str, ...]:
-    """Where the workflow, its gates and its prompts lie."""
+    """Where the workflow, its gates and its prompts lie, also prompts that it names and that are not there yet."""
     policy = run.begun.policy
+    named = (name for phase in policy.phases.values() for name in (phase.template, phase.addition) if name)
     teams = (
-        normpath(f"{team.override_dir}/{kind}/**")
+        f"{team.override_dir}/{kind}/**"
         for team in policy.teams.values()
         if team.override_dir is not None
         for kind in KINDS
     )
-    return (*RULES, *(file.path for file in policy.gate_files), *policy.prompts, *teams)
+    return (*RULES, *map(normpath, (*(file.path for file in policy.gate_files), *policy.prompts, *named, *teams)))

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final, Literal
 
 from libs.contracts.facts import LadderFact, LevelEarned, LevelGranted, LevelLowered
-from libs.contracts.ladder import Ladder
+from libs.contracts.ladder import GRANTED, Ladder
 from libs.contracts.words import Level
 from services.gatekeeper.readiness.falls import drift
 from services.gatekeeper.readiness.rungs import earned, rungs
@@ -41,7 +41,7 @@ def is_proven(cards: Iterable[Scorecard], ladder: Ladder) -> bool:
 
 def _promoted(ladder: Ladder, cards: Sequence[Scorecard], level: Level | None) -> list[LadderFact]:
     """The level that the machine grants itself: what is earned now, and proven where it is the last."""
-    if level is None or ladder.is_held_down:
+    if level is None or _was_taken(ladder, level):
         return []
     with_proof = level is Level.ASE and is_proven(cards, ladder)
     if level is Level.ASE and not with_proof:
@@ -54,6 +54,16 @@ def _promoted(ladder: Ladder, cards: Sequence[Scorecard], level: Level | None) -
     ]
 
 
+def _was_taken(ladder: Ladder, level: Level) -> bool:
+    """A person took this level, and none has given it since; what machines did meanwhile does not matter."""
+    for move in reversed(ladder.moves):
+        if move.cause == "operator" and move.to.rank < level.rank <= move.origin.rank:
+            return True
+        if move.cause == GRANTED and not move.automatic and move.to.rank >= level.rank:
+            return False
+    return False
+
+
 def falls(run: Run, ladder: Ladder) -> list[LadderFact]:
     """The level that is lost at once: by gate limits that are looser, and by harm that a machine's merge has done."""
     if ladder.granted is Level.ASSISTED or ladder.is_unread:
@@ -61,12 +71,19 @@ def falls(run: Run, ladder: Ladder) -> list[LadderFact]:
     if ladder.loosened is not None:
         why = f"the limits of the gates are not at least as tight as before (policy {ladder.policy_digest or '':.12})"
         return [_lowered(ladder, "limits", why)]
-    if (rollback := run.rollback) is None or rollback.why != "regression" or ladder.has_fallen_for(run.run):
+    if (rollback := run.rollback) is None or rollback.why != "regression" or _is_answered(run, ladder):
         return []
     if run.authorised is None or run.authorised.decision is not None:
         return []
     why = f"run {run.run[:8]} merged without a human and is rolled back: {rollback.reason}"
     return [_lowered(ladder, "rollback", why, run.run)]
+
+
+def _is_answered(run: Run, ladder: Ladder) -> bool:
+    """The harm has cost a level already, or was known before the level of today was granted."""
+    last = ladder.moves[-1] if ladder.moves else None
+    is_known = last is not None and last.cause == GRANTED and last.at > run.taking_back.since
+    return is_known or ladder.has_fallen_for(run.run)
 
 
 def _lowered(

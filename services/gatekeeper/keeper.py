@@ -37,7 +37,7 @@ from services.gatekeeper.evolution import fold as fold_run
 from services.gatekeeper.petitions import Known, Labelled, answer
 from services.gatekeeper.projection import Projection, RunRow
 from services.gatekeeper.readiness.identity import agent_identity
-from services.gatekeeper.readiness.labels import labels_by_run, labels_of, stated
+from services.gatekeeper.readiness.labels import labels_by_run, labels_of
 from services.gatekeeper.readiness.scorecard import Scorecard, scorecard
 from services.gatekeeper.readiness.standing import readiness
 from services.gatekeeper.replay import replay, row_of
@@ -201,7 +201,7 @@ class Keeper:
         state = fold_run(history.facts, [unread.sequence for unread in history.unread])
         if state.started is None:
             return None
-        labels = {phase: stated(one) for phase, one in labels_of(labels_by_run(ladder.facts).get(run, ())).items()}
+        labels = labels_of(labels_by_run(ladder.facts).get(run, ()))
         return Labelled(state, scorecard(state, history.facts, labels))
 
     def _folded(self, workflow: str, history: History) -> Ladder:

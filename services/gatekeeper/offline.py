@@ -17,11 +17,14 @@ from pydantic import ValidationError
 from libs.contracts.export import BrokenLine, Entry, history_of, read_lines
 from libs.contracts.hashtree import Checkpoint
 from services.gatekeeper.audit import audit
+from services.gatekeeper.backtest.over_log import backtest
+from services.gatekeeper.exported import NoSuchWorkflow, readiness_of
 from services.gatekeeper.projection import dump
 from services.gatekeeper.replay import rows_of
 
 Options = Mapping[str, str]
 Answer = Callable[[Iterable[Entry], Options], Any]
+Reading = Callable[[BinaryIO, Options], Any]
 
 USAGE: Final = 2
 
@@ -52,15 +55,35 @@ def verify(entries: Iterable[Entry], options: Options) -> Any:
     return audit(entries, head=int(head) if head else None, before=before).as_json()
 
 
-COMMANDS: Final[Mapping[str, Answer]] = {"replay": replay, "verify": verify}
+def readiness(entries: Iterable[Entry], options: Options) -> Any:
+    """The readiness of one workflow: of `workflow`, of a `repository`, or of the only one there is."""
+    try:
+        found = readiness_of(
+            history_of(entries),
+            workflow=options.get("workflow"),
+            repository=options.get("repository"),
+            named=options.get("named"),
+        )
+    except NoSuchWorkflow as reason:
+        raise Unanswerable(str(reason)) from reason
+    return found.model_dump(mode="json")
+
+
+COMMANDS: Final[Mapping[str, Answer]] = {"replay": replay, "verify": verify, "readiness": readiness}
+
+READING: Final[Mapping[str, Reading]] = {"backtest": backtest}
+"""Commands that read the export themselves, since they need little of it."""
 
 
 def answer(arguments: list[str], source: BinaryIO) -> Any:
     """Raises:  Unanswerable, BrokenLine with a sentence."""
     name, *words = arguments or [""]
+    options = dict(word.split("=", 1) for word in words)
+    if (reading := READING.get(name)) is not None:
+        return reading(source, options)
     if (command := COMMANDS.get(name)) is None:
-        raise Unanswerable(f"{name!r} is no command; known are {', '.join(COMMANDS)}")
-    return command(read_lines(source), dict(word.split("=", 1) for word in words))
+        raise Unanswerable(f"{name!r} is no command; known are {', '.join((*COMMANDS, *READING))}")
+    return command(read_lines(source), options)
 
 
 def _checkpoint(file: Path) -> Checkpoint:

@@ -30,6 +30,10 @@ APPROVERS_MAY: Final = (LadderKind.LABEL,)
 """What a person may ask who is no operator; the rest moves levels or freezes, or vouches for what counts."""
 
 
+REASONED: Final = (LadderKind.GRANT, LadderKind.LOWER, LadderKind.FREEZE, LadderKind.LABEL, LadderKind.IMPORT)
+"""What nobody may ask without saying why."""
+
+
 class Labelled(NamedTuple):
     """The run that a label is about, with its scorecard; `None` where there is no such run."""
 
@@ -52,6 +56,8 @@ def answer(known: Known, request: LadderRequest, people: People = EVERYONE) -> L
         return asker
     if people.people and (refusal := _not_theirs(request, asker, people, known.labelled)):
         return refusal
+    if request.kind in REASONED and not _reason(request):
+        return Refusal("no_reason", f"{request.kind} needs a reason in words")
     match request.kind:
         case LadderKind.GRANT:
             return _granted(known, request, asker)
@@ -73,7 +79,9 @@ def _not_theirs(request: LadderRequest, asker: Decider, people: People, labelled
     role = people.people[asker.name].role
     if role is Role.VIEWER or (role is not Role.OPERATOR and request.kind not in APPROVERS_MAY):
         return Refusal("not_allowed", f"{asker.name} is {role} in the operator's file and may not {request.kind}")
-    if labelled is not None and people.is_own(asker.name, labelled.run.begun.opened_by, labelled.run.begun.author):
+    begun = labelled.run.begun if labelled else None
+    workers = (begun.opened_by, begun.author) if begun else ()
+    if people.is_own(asker.name, *workers) or (people.is_strict and request.os_user in workers):
         return Refusal("own_work", f"{asker.name} opened or wrote this issue; somebody else has to label it")
     return None
 
@@ -155,7 +163,9 @@ def _calibrated(request: LadderRequest, asker: Decider) -> LadderFact:
 def _imported(request: LadderRequest, asker: Decider) -> LadderFact | Refusal:
     assert request.digest is not None, "an import has its artifact"
     if not asker.is_signed:
-        return Refusal("unsigned", "who vouches for history from elsewhere signs it; see rung person key")
+        return Refusal(
+            "unsigned", "who vouches for history from elsewhere signs it with a key that the operator's file names"
+        )
     return HistoryImported(
         workflow=request.workflow,
         source=one_line(request.source),

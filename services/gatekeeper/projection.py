@@ -223,8 +223,9 @@ class Projection:
             connection.execute(_upsert(_READINESS, connection.dialect.name), values)
 
     def readiness(self, workflow: str) -> Readiness | None:
-        """The readiness of a workflow as it was worked out last; `None` where it was not since the rows were made."""
-        wanted = select(_READINESS.c.answer).where(_READINESS.c.workflow == workflow)
+        """The readiness of a workflow as it was worked out last; `None` where a run has moved on since, or for none."""
+        newer = select(_CARDS.c.run).where(_CARDS.c.workflow == workflow, _CARDS.c.sequence > _READINESS.c.sequence)
+        wanted = select(_READINESS.c.answer).where(_READINESS.c.workflow == workflow, ~newer.exists())
         with self._engine.connect() as connection:
             answer = connection.scalar(wanted)
         return Readiness.model_validate_json(answer) if answer is not None else None

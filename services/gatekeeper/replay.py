@@ -18,7 +18,7 @@ from libs.contracts.words import Phase
 from libs.runtime.log import Log
 from services.gatekeeper.evolution import fold
 from services.gatekeeper.projection import Projection, RunRow, Snapshot, dump
-from services.gatekeeper.readiness.labels import labels_by_run, labels_of, stated
+from services.gatekeeper.readiness.labels import labels_by_run, labels_of
 from services.gatekeeper.readiness.scorecard import scorecard
 from services.gatekeeper.views import view
 
@@ -130,5 +130,5 @@ def row_of(history: History, labels: Mapping[Phase, Recorded]) -> RunRow | None:
         sequence=max(history.head, *(label.sequence for label in labels.values()), 0),
         is_settled=run.is_settled,
         view=told,
-        card=scorecard(run, history.facts, {phase: stated(label) for phase, label in labels.items()}),
+        card=scorecard(run, history.facts, labels),
     )

@@ -166,7 +166,16 @@ def _sentences(run: Run, started: RunStarted) -> list[str]:
             f"The {run.phase} gate says {run.judged.verdict.outcome}: {said.rstrip('.')}."
             for said in _verdict_words(run.judged)
         ]
-    return [*where, *why, *_taken_back(run), *_moves(run), *_troubles(run)]
+    return [*where, *why, *_held_down(run), *_taken_back(run), *_moves(run), *_troubles(run)]
+
+
+def _held_down(run: Run) -> list[str]:
+    """Why the run has less authority than its workflow asks for."""
+    judged, configured = run.judged or _last_judged(run), run.begun.level
+    if judged is None or judged.level_in_force.rank >= configured.rank:
+        return []
+    why = "; ".join(judged.caps) or f"granted is {judged.level_in_force}"
+    return [f"Configured is {configured}; in force is {judged.level_in_force}: {why.rstrip('.')}."]
 
 
 def _taken_back(run: Run) -> list[str]:

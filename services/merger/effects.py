@@ -122,6 +122,8 @@ async def _propose(shell: Shell, quarantine: Quarantine, job: Job, source: Sourc
         title=commit_message(job.started).splitlines()[0],
         description=described,
     )
+    if any(recorded.fact == fact for recorded in job.history.facts):
+        return  # whoever had this attempt before and died has said so
     try:
         await shell.log.append(
             fact, cause=job.recorded.id, fence=fence_for(fact, job.history), traceparent=job.recorded.traceparent

@@ -1,18 +1,19 @@
 """How long a backtest of many runs takes: `python -m tests.bench.backtest [runs] [--live]`.
 
 It makes an export of varied runs by the real deciders, and prints how long `rung backtest` needs for it, how much of
-that is reading, and how long a bare reader needs for the same lines; with `--live` also how long it takes from the log
-of a running system that holds the same runs. Nothing is asserted: the figures are for people to compare.
+that is looking for what matters, and how long a bare reader needs for the same lines; with `--live` instead how long
+it takes from the log of a server that holds the same runs. Nothing is asserted: the figures are for people to compare.
 """
 
 import asyncio
+import contextlib
 import json
 import random
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
@@ -20,9 +21,9 @@ from libs.contracts.evidence import ChangedFile, CoverageEvidence, Evidence, Tes
 from libs.contracts.export import canonical, encode_stored
 from libs.contracts.facts import Fact, PhaseClaimed, speaker_of
 from libs.contracts.ladder import Ladder
-from libs.contracts.requests import fact_id, issue_id, run_id
+from libs.contracts.requests import fact_id, issue_id
 from libs.contracts.wire import Headers, Recorded, encode_fact
-from libs.contracts.words import DecisionKind, Level, Outcome, Phase
+from libs.contracts.words import DecisionKind, Level, Outcome, Phase, Service
 from libs.contracts.workflow import Policy
 from libs.contracts.workflow.reading import read_workflow
 from services.gatekeeper.authority import LABELLED_MIN, Experience
@@ -33,13 +34,15 @@ from services.gatekeeper.run import Run
 from services.gatekeeper.timers import due, open_timers
 from services.gatekeeper.transitions import Stage
 from tests.spec import story
+from tests.support.bus import Bus, running_bus
 
 RUNS: Final = 10_000
 SEED: Final = 7
+AT_ONCE: Final = 500
 FIRST_SECOND: Final = 1_700_000_000.0
-BEFORE: Final = "autonomy: supervised\ngates: {test: {all_pass: true, coverage_min: 70}}\n"
+BEFORE: Final = "auto_merge: {enabled: true}\ngates: {test: {all_pass: true, coverage_min: 70}}\n"
 AFTER: Final = (
-    "autonomy: supervised\n"
+    "auto_merge: {enabled: true}\n"
     "gates: {test: {all_pass: true, coverage_min: 85}, build: {max_files_changed: 3},"
     " document: {no_broken_links: true}}\n"
 )
@@ -69,7 +72,9 @@ class Author:
         )
         levels = list(Level)[: self._chance.choice((1, 2, 2, 3, 4))]
         level = levels[-1]
-        ladder = Ladder(workflow=issue.workflow, earned=level, granted=level, policy_digest=issue.snapshot.policy_digest)
+        ladder = Ladder(
+            workflow=issue.workflow, earned=level, granted=level, policy_digest=issue.snapshot.policy_digest
+        )
         run = Run()
         fact: Fact | None = issue.model_copy(update={"level": level})
         cause = issue.request
@@ -137,7 +142,9 @@ class Author:
         count = self._chance.randrange(20, 2000)
         tests = {"passed": count, "duration_s": round(self._chance.uniform(1, 90), 3), "command": "python -m pytest"}
         if good.tests.failed:
-            names = [f"tests/test_{self._chance.randrange(40)}.py::test_{n}" for n in range(self._chance.randrange(1, 6))]
+            names = [
+                f"tests/test_{self._chance.randrange(40)}.py::test_{n}" for n in range(self._chance.randrange(1, 6))
+            ]
             failures = tuple(TestCase(name=name, outcome=TestOutcome.FAILED, message="assert 1 == 2") for name in names)
             tests |= {"failed": len(names), "failures": failures}
         lines = self._chance.randrange(200, 9000)
@@ -152,7 +159,8 @@ class Author:
     def _files(self) -> tuple[ChangedFile, ...]:
         paths = [f"src/area_{self._chance.randrange(99)}/part_{n}.py" for n in range(self._chance.randrange(1, 6))]
         return tuple(
-            ChangedFile(path=path, status="M", lines_added=self._chance.randrange(80), lines_removed=2) for path in paths
+            ChangedFile(path=path, status="M", lines_added=self._chance.randrange(80), lines_removed=2)
+            for path in paths
         )
 
     def _name(self) -> str:
@@ -160,6 +168,78 @@ class Author:
 
 
 def export(file: BinaryIO, count: int) -> None:
-    policy = read_workflow(BEFORE)[0]
-    for (subject, headers, data), sequence, now in Author(policy).runs(count):
-        file.write(canonical(encode_stored(subject, headers, data, sequence=sequence, time=now)) + b"\n")
+    """The log of so many runs, as `rung audit export` writes it."""
+    author = Author(read_workflow(BEFORE)[0])
+    lines = (encode_stored(*message, sequence=at, time=now) for message, at, now in author.runs(count))
+    file.writelines(canonical(line) + b"\n" for line in lines)
+
+
+def measure(count: int) -> None:
+    with tempfile.TemporaryDirectory() as place:
+        file, policy = Path(place, "log.jsonl"), Path(place, "after.yaml")
+        policy.write_text(AFTER)
+        with file.open("wb") as out:
+            export(out, count)
+        _print(f"an export of {count} runs", f"{file.stat().st_size / 1e6:.0f} MB")
+        _print("its lines read by json.loads alone", f"{_bare_s(file):.2f} s")
+        for words in ([], ["--level", "ase"], ["--policy", str(policy)]):
+            _tell(words, *_backtest(["--policy", str(policy), *words, "--from", str(file)]))
+
+
+def _bare_s(file: Path) -> float:
+    begun = time.monotonic()
+    with file.open("rb") as lines:
+        for line in lines:
+            json.loads(line)
+    return time.monotonic() - begun
+
+
+def _backtest(words: Sequence[str]) -> tuple[float, Any]:
+    begun = time.monotonic()
+    command = [sys.executable, "-m", "libs.cli.main", "backtest", "--json", *words]
+    done = subprocess.run(command, capture_output=True, check=True)
+    return time.monotonic() - begun, json.loads(done.stdout)
+
+
+def _tell(words: Sequence[str], whole_s: float, told: Any) -> None:
+    counts = {name: told["summary"][name] for name in ("runs", "same", "different", "cannot_tell")}
+    reading = f"{told['indexed_s']:.2f} s of them finding the lines that matter"
+    _print(f"rung backtest {' '.join(words)}", f"{whole_s:.2f} s, {reading}; {counts}")
+
+
+# -- a running system ---------------------------------------------------------
+
+
+async def measure_live(count: int) -> None:
+    """The same from the log of a server, which has to hand out every message."""
+    with tempfile.TemporaryDirectory() as place:
+        policy = Path(place, "after.yaml")
+        policy.write_text(AFTER)
+        async with running_bus(Path(place, "data")) as bus:
+            await _fill(bus, count)
+            words = ["--policy", str(policy), "--data", str(bus.data)]
+            _tell(["from a server"], *await asyncio.to_thread(_backtest, words))
+
+
+async def _fill(bus: Bus, count: int) -> None:
+    async with contextlib.AsyncExitStack() as stack:
+        clients = {f"/rung/{one}": await stack.enter_async_context(bus.client(one)) for one in Service}
+        last = clients["/rung/gatekeeper"]
+        for (subject, headers, data), at, _ in Author(read_workflow(BEFORE)[0]).runs(count):
+            if clients[headers["ce-source"]] is not last or at % AT_ONCE == 0:
+                await last.flush()
+            last = clients[headers["ce-source"]]
+            await last.publish(subject, data, headers=headers)
+        await last.flush()
+
+
+def _print(what: str, said: str) -> None:
+    print(f"{what}: {said}", flush=True)  # noqa: T201 - a bench prints
+
+
+if __name__ == "__main__":
+    numbers = [int(word) for word in sys.argv[1:] if word.isdigit()]
+    if "--live" in sys.argv[1:]:
+        asyncio.run(measure_live(*(numbers or [RUNS])))
+    else:
+        measure(*(numbers or [RUNS]))

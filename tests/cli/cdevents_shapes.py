@@ -26,16 +26,16 @@ class Reference(Shape):
     source: UriReference | None = None
 
 
-class Ticket(Shape):
-    summary: str
+class TicketUpdated(Shape):
+    summary: str | None = None
     ticketType: str | None = None  # noqa: N815 - the vocabulary's name
-    creator: Text
     labels: list[str] = []
     uri: UriReference
 
 
-class TicketUpdated(Ticket):
-    creator: Text | None = None
+class Ticket(TicketUpdated):
+    summary: str
+    creator: Text
 
 
 class TicketClosed(Shape):

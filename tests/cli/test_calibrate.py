@@ -272,7 +272,7 @@ def test_a_person_reads_a_table_and_what_was_missed(
 def asked_to_record(past: Path, up: Up) -> Told:
     done = subprocess.run(
         command(
-            "calibrate", "--json", "--repo", str(past), "--last", "2", "--record", "--data", up.data, "--as", "ann"
+            "calibrate", "--json", "--repo", str(past), "--last", "2", "--record", "--data", up.data, "--by", "ann"
         ),
         capture_output=True,
         cwd=ROOT,

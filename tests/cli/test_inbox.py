@@ -3,24 +3,29 @@
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import pytest
 from nats.aio.msg import Msg
 
+from libs.cli.checks import CHECKS_MAX
 from libs.cli.inbox import SHOWN_MAX, in_order, span
 from libs.cli.main import main
+from libs.contracts.ladder import Ladder
 from libs.contracts.views import RunView
-from libs.contracts.words import DecisionKind, Phase, Service
-from services.gatekeeper.api import Queries, _answered
+from libs.contracts.words import DecisionKind, Level, Phase, Service
+from services.gatekeeper.api import Answer, Queries, _answered
 from services.gatekeeper.projection import Projection, RunRow
-from tests.support.experience import card
+from services.gatekeeper.readiness.scorecard import Drawn
+from services.gatekeeper.readiness.standing import readiness
 from tests.cli.views import COMMIT, checkpoint, phase, view, waiting
 from tests.support.bus import Bus, running_bus
+from tests.support.experience import LAST, card
 
 DAY = 86_400.0
+NOTHING_DRAWN: Final[Mapping[str, Drawn]] = {}
 
 
 @pytest.fixture(autouse=True)
@@ -42,17 +47,24 @@ def row(seen: RunView) -> RunRow:
 
 
 @contextlib.asynccontextmanager
-async def gatekeeper(bus: Bus, *views: RunView) -> AsyncIterator[None]:
-    """The gatekeeper's queries over these runs."""
+async def gatekeeper(bus: Bus, *views: RunView, drawn: Mapping[str, Drawn] = NOTHING_DRAWN) -> AsyncIterator[None]:
+    """The gatekeeper's queries over these runs, of which some are drawn for a check, by id."""
     projection = Projection(f"sqlite:///{bus.data / 'projection.sqlite'}")
     projection.put_runs(map(row, views), position=1)
+    for workflow in projection.workflows():
+        cards = [card(run, drawn=kind, level=Level.ASE, ended=1) for run, kind in drawn.items()]
+        projection.put_readiness(readiness(Ladder(workflow=workflow, sequence=LAST), cards, None))
     queries = Queries(cast("Any", None), projection)
 
-    async def answer(message: Msg) -> None:
-        await message.respond(json.dumps(await _answered(queries.runs, message.data)).encode())
+    def answering(question: Answer) -> Callable[[Msg], Awaitable[None]]:
+        async def answer(message: Msg) -> None:
+            await message.respond(json.dumps(await _answered(question, message.data)).encode())
+
+        return answer
 
     async with bus.client(Service.GATEKEEPER) as client:
-        await client.subscribe("query.runs", cb=answer)
+        for name, question in {"runs": queries.runs, "run": queries.run, "audits": queries.audits}.items():
+            await client.subscribe(f"query.{name}", cb=answering(question))
         await client.flush()
         yield
     projection.close()
@@ -296,3 +308,46 @@ async def test_what_expires_soon_or_was_reminded_of_is_marked(bus: Bus, tell: Te
     expires = [line for line in out.splitlines() if line.startswith("  expires")]
     assert [line.endswith("UTC; soon; reminded") for line in expires] == [False, True]
     assert {entry["run"][:4]: entry["expires_soon"] for entry in json.loads(told)} == {"late": False, "soon": True}
+
+
+# -- checks by chance ---------------------------------------------------------
+
+
+def ended(name: str, *phases: tuple[Phase, str], **more: Any) -> RunView:
+    return view("merged", run=f"{name}-000000000", phases=tuple(phase(*one) for one in phases), **more)
+
+
+async def test_checks_stand_behind_what_waits_with_the_gates_in_question(bus: Bus, tell: Tell) -> None:
+    passed = ended("passed12", (Phase.TEST, "pass"), (Phase.REVIEW, "warn"), (Phase.MONITOR, "pass"))
+    failed = ended("failed12", (Phase.TEST, "pass"), (Phase.REVIEW, "fail"))
+    drawn: dict[str, Drawn] = {passed.run: "pass", failed.run: "fail"}
+    async with gatekeeper(bus, passed, failed, run("waits123"), drawn=drawn):
+        _, told, _ = await tell("--json")
+        code, out, err = await tell()
+    found = json.loads(told)
+    assert [entry["short"] for entry in found] == ["waits123", "passed12", "failed12"]
+    assert [entry["checkpoint"] for entry in found] == ["after plan", None, None]
+    assert found[1]["gates"] == ["test", "review"]
+    assert (found[1]["audit"], found[1]["look"]) == ("pass", f"rung runs show passed12 --diff --data {bus.data}")
+    assert found[2]["commands"] == {
+        f"review {word}": f"rung label failed12 review {word} --reason TEXT --data {bus.data}"
+        for word in ("right", "wrong")
+    }
+    assert (code, err) == (0, "")
+    for entry in found[1:]:
+        assert all(command in out for command in (entry["look"], *entry["commands"].values()))
+
+
+async def test_many_checks_are_counted_and_the_newest_shown(bus: Bus, tell: Tell) -> None:
+    views = [ended(f"r{number:07}", (Phase.TEST, "pass")) for number in range(CHECKS_MAX + 3)]
+    async with gatekeeper(bus, *views, drawn={one.run: "pass" for one in views}):
+        _, out, err = await tell()
+    assert out.count("rung runs show") == CHECKS_MAX
+    assert "3 more checks wait" in err
+
+
+async def test_who_opened_an_issue_is_not_asked_to_check_it(operator: Path, bus: Bus, tell: Tell) -> None:
+    own = ended("own12345", (Phase.TEST, "pass"), opened_by="nobody-ann")
+    async with gatekeeper(bus, own, drawn={own.run: "pass"}):
+        shown = [json.loads((await tell("--as", name, "--json"))[1]) for name in ("ann", "bob", "vic")]
+    assert [[entry["short"] for entry in found] for found in shown] == [[], ["own12345"], []]

@@ -131,7 +131,57 @@ def test_a_waiting_run_comes_with_a_command_for_each_answer() -> None:
         ),
         (f.RunAborted(run=RUN, phase=Phase.TEST, attempt=1, reason="exhausted"), "exhausted"),
         (f.IssueClosed(issue="i", revision=1, request="r", reason="closed"), "closed"),
-        (f.FreezeSet(workflow="w", by="ada", reason="release week"), "workflow: w; by: ada; reason: release week"),
+        (f.FreezeSet(workflow="w", by="ada", reason="release week"), "frozen by ada: release week"),
+        (f.FreezeLifted(workflow="w", by="ada", reason=""), "the freeze is lifted by ada"),
+        (f.LevelEarned(workflow="w", level=Level.ASE, reason="it holds"), "ase is earned: it holds"),
+        (
+            f.LevelGranted(workflow="w", level=Level.ASE, by="ada", reason="brave"),
+            "ase is granted without proof by ada: brave",
+        ),
+        (
+            f.LevelGranted(workflow="w", level=Level.ASE, by="rung", reason="earned", with_proof=True),
+            "ase is granted with proof by rung: earned",
+        ),
+        (
+            f.LevelGranted(workflow="w", level=Level.SUPERVISED, by="ada", reason="ten went well"),
+            "supervised is granted by ada: ten went well",
+        ),
+        (
+            f.LevelLowered(workflow="w", level=Level.ASSISTED, by="rung", reason="4 wrong", cause="drift"),
+            "lowered to assisted by rung (drift): 4 wrong",
+        ),
+        (
+            f.LabelStated(
+                workflow="w", run=RUN, phase=Phase.TEST, is_right=False, source="audit", by="ada", reason="flaky"
+            ),
+            f"the test gate was wrong in run {RUN[:8]}, by ada (audit): flaky",
+        ),
+        (
+            f.GateCalibrated(
+                workflow="w",
+                gates_digest=DIGEST,
+                seeded=9,
+                caught=8,
+                good=5,
+                passed=4,
+                commit=COMMIT,
+                report=DIGEST,
+                by="ada",
+            ),
+            "8 of 9 candidates made bad on purpose were stopped, 4 of 5 good ones passed, by ada",
+        ),
+        (
+            f.HistoryImported(workflow="w", source="old", digest=DIGEST, by="ada", is_signed=True),
+            "history from old, by ada, signed; it never counts as proof",
+        ),
+        (
+            f.RollbackOrdered(run=RUN, reason="orders fail", by="ada", why="regression", decision="d"),
+            "by ada (regression): orders fail",
+        ),
+        (
+            f.ChangeReverted(run=RUN, tip="b" * 40, reverts=COMMIT, reason="tried", why="drill"),
+            f"{'b' * 12} takes back {COMMIT[:12]} (drill): tried",
+        ),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, f.Fact) else None,
 )

@@ -88,3 +88,21 @@ def test_a_prompt_of_a_team_is_checked_as_well(tmp_path: Path) -> None:
     assert [(problem.file, problem.line) for problem in problems] == [("teams/web/prompts/build.md", 1)]
     prompt.write_text("plain")
     assert checked(file) == (True, ())
+
+
+def test_a_level_above_the_lowest_is_only_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file, data = _file(tmp_path / "workflow.yaml", "autonomy: ase\n"), str(tmp_path / "data")
+    assert main(["workflow", "check", str(file), "--data", data]) == 0
+    said = capsys.readouterr().err
+    assert (
+        "autonomy: ase asks for level 4; a run gets no more than its workflow was granted, see rung readiness." in said
+    )
+    assert "Granted here" not in said
+    assert main(["workflow", "check", str(file), "--data", data, "--json"]) == 0
+    level = json.loads(capsys.readouterr().out)["level"]
+    assert (level["configured"], level["granted"], len(level["says"])) == ("ase", None, 1)
+
+
+def test_the_lowest_level_is_nothing_to_talk_about(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["workflow", "check", str(_file(tmp_path / "workflow.yaml", GOOD))]) == 0
+    assert capsys.readouterr().err == "The workflow can be used; 0 warnings.\n"

@@ -1,10 +1,13 @@
 """A run told to people: one word, the phases, and sentences for why it is there and what would move it."""
 
+from dataclasses import replace
+
 import pytest
 
 from libs.contracts.facts import Fact, PhaseRequested
 from libs.contracts.views import RunView
 from libs.contracts.words import DecisionKind, Level, Outcome, Phase
+from services.gatekeeper.authority import UNKNOWN
 from services.gatekeeper.evolution import fold
 from services.gatekeeper.views import checkpoint_name, view
 from tests.spec.decider import T0, Given, given, record
@@ -180,3 +183,13 @@ def test_the_level_in_force_is_the_last_verdict_s() -> None:
     log = given(adopted(), started(level=Level.ASE)).settled().then(completed(Phase.PLAN, evidence=GOOD[Phase.PLAN]))
     seen = told(log.settled())
     assert (seen.level, seen.level_in_force) == (Level.ASE, Level.ASSISTED)
+
+
+def test_a_run_with_less_authority_than_its_workflow_asks_for_says_why() -> None:
+    held = given(adopted(), *granted(Level.SUPERVISED), started(level=Level.ASE)).settled().then(completed(Phase.PLAN))
+    assert "Configured is ase; in force is supervised: granted is supervised." in told(held.settled()).sentences
+    capped = given(adopted(), *granted(Level.SUPERVISED), started(level=Level.SUPERVISED))
+    capped = replace(capped, experience=UNKNOWN).settled().then(completed(Phase.PLAN)).settled()
+    (sentence,) = [one for one in told(capped).sentences if one.startswith("Configured is")]
+    assert sentence.startswith("Configured is supervised; in force is assisted: at most assisted: the sandbox of this")
+    assert not [one for one in told(waiting(Phase.PLAN)).sentences if one.startswith("Configured is")]

@@ -62,6 +62,14 @@ async def test_one_changed_line_of_python_is_changed_on_the_same_base(tmp_path: 
         assert bad.what.startswith("shop.py:2: ")
 
 
+async def test_texts_are_left_alone_where_anything_else_can_be_changed(tmp_path: Path) -> None:
+    code = "NAMES = {'a': 'one', 'b': 'two', 'c': 'three'}\nLEAST = 3\n"
+    _, _, made = await broken(tmp_path / "both", {"shop.py": code}, *range(6))
+    assert {bad.what for bad in made if bad is not None} == {"shop.py:2: `3` became `4`"}
+    _, _, made = await broken(tmp_path / "texts", {"shop.py": "print_at = ['left']\n"})
+    assert made[0] is not None
+
+
 async def test_the_same_seed_breaks_alike_and_another_otherwise(tmp_path: Path) -> None:
     _, _, made = await broken(tmp_path, {"shop.go": GO}, 1, 1, *range(2, 12))
     commits = [bad.commit for bad in made if bad is not None]

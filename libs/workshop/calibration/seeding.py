@@ -1,13 +1,15 @@
 """A good commit broken again on purpose: one small change of a line that it changed.
 
 Which change is drawn by the seed and the commit's own name, so that the same seed gives the same candidates.
-Nothing is preferred, neither lines that tests run nor changes that they notice easily: what would raise
-the share of the caught would make it worth less. So some seeded changes make no difference at all, and
+Neither lines that tests run nor changes that they notice easily are preferred: what would raise the share
+of the caught so would make it worth less. Only texts are left alone where anything else can be changed, since
+most texts are for people and no fault. Some seeded changes make no difference at all all the same, and
 the share of those that are caught is a low estimate.
 """
 
 import asyncio
 import hashlib
+import re
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -22,9 +24,12 @@ from libs.workshop.git import Diff, GitError, Quarantine
 from libs.workshop.git.command import ask_git, run_git
 from libs.workshop.mixture import is_runner_file
 from libs.workshop.mutation import choose
+from libs.workshop.mutation_operators import Mutation
 
 DATES: Final = {"GIT_AUTHOR_DATE": "1700000000 +0000", "GIT_COMMITTER_DATE": "1700000000 +0000"}
 """Equal seeds give equal commits."""
+DRAWN_MAX: Final = 40
+TEXT: Final = re.compile(r"[bBrRuU]{0,2}[\"']")
 
 
 @dataclass(frozen=True)
@@ -84,9 +89,15 @@ async def _of_python(
     with workspace(scratch) as room:
         checkout = room / "checkout"
         await quarantine.clone(good.commit, checkout, branch=None)
-        for one in await asyncio.to_thread(choose, checkout, changed, lot, 1):
-            return _Draft(one.path, one.text.encode(one.source.encoding), one.line, one.change)
-    return None
+        drawn = await asyncio.to_thread(choose, checkout, changed, lot, DRAWN_MAX)
+        one = next((mutation for mutation in drawn if not _is_of_text(mutation)), drawn[0] if drawn else None)
+        return None if one is None else _Draft(one.path, one.text.encode(one.source.encoding), one.line, one.change)
+
+
+def _is_of_text(mutation: Mutation) -> bool:
+    """Whether only a constant text is changed."""
+    said = mutation.source.text[mutation.edit.start : mutation.edit.end]
+    return TEXT.match(said) is not None
 
 
 # -- other languages ----------------------------------------------------------

@@ -8,10 +8,11 @@ nobody had asked calls a verdict wrong counts like a check; that they call it ri
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
+from itertools import pairwise
 from typing import Final, Literal, NamedTuple
 
 from libs.contracts.facts import (
@@ -29,7 +30,8 @@ from libs.contracts.facts import (
 from libs.contracts.wire import Recorded
 from libs.contracts.words import DecisionKind, Disposition, Level, Outcome, Phase
 from services.gatekeeper.readiness.identity import agent_identity
-from services.gatekeeper.run import PLANNING, Run
+from services.gatekeeper.readiness.labels import stated
+from services.gatekeeper.run import PLANNING, AttemptRecord, Run
 from services.gatekeeper.transitions import Stage
 
 Source = Literal["reverted", "audit", "survived", "human"]
@@ -51,8 +53,8 @@ PASSES_DRAWN: Final = 0.10
 FAILS_DRAWN: Final = 0.20
 
 CONCLUSIVE: Final = (Outcome.PASS, Outcome.WARN, Outcome.FAIL)
-INFRASTRUCTURE: Final = "infrastructure"
-"""Code of a verdict on work that could not be done."""
+LOST: Final = frozenset({"infrastructure", "deadline_passed"})
+"""Codes of a verdict on work that could not be done, or that nobody did."""
 
 
 class Result(StrEnum):
@@ -132,9 +134,13 @@ class Scorecard(NamedTuple):
         return self.right + self.wrong
 
 
-def scorecard(run: Run, facts: Sequence[Recorded], labels: Mapping[Phase, LabelStated]) -> Scorecard:
-    """The scorecard of a run that has begun; `run` is what its facts fold to, `labels` what was stated of its gates."""
-    seen = Seen(run, facts, labels)
+def scorecard(run: Run, facts: Iterable[Recorded], labels: Mapping[Phase, Recorded]) -> Scorecard:
+    """The scorecard of a run that has begun; `run` is what its facts fold to, `labels` what was stated of its gates.
+
+    A fact that did not fit when it came says nothing here either.
+    """
+    misfits = frozenset(run.misfits)
+    seen = Seen(run, [recorded for recorded in facts if recorded.sequence not in misfits], labels)
     verdicts = seen.verdicts
     levels = {judged.level_in_force for judged in seen.judged}
     return Scorecard(
@@ -152,7 +158,7 @@ def scorecard(run: Run, facts: Sequence[Recorded], labels: Mapping[Phase, LabelS
         is_clear=seen.is_clear,
         has_signal=run.watched is not None and run.watched.outcome != "no_data",
         is_reverted=seen.is_reverted,
-        is_drilled=any(isinstance(recorded.fact, ChangeReverted) for recorded in facts),
+        is_drilled=any(isinstance(recorded.fact, ChangeReverted) for recorded in seen.facts),
         is_bad=seen.is_reverted or any(v.is_right is not None and v.is_pass is not v.is_right for v in verdicts),
         is_caught=any(not verdict.is_pass for verdict in verdicts),
         drawn=seen.drawn,
@@ -168,9 +174,25 @@ def scorecard(run: Run, facts: Sequence[Recorded], labels: Mapping[Phase, LabelS
 
 
 def healing_attempts(run: Run) -> int:
-    """Attempts at a phase after its first, without those that stood in for a lost one."""
-    answered = [record.phase for record in run.attempts if not record.is_lost]
-    return len(answered) - len(set(answered))
+    """Attempts at a phase after its first, without those that stood in for a lost one or for a base that moved on.
+
+    One that has no answer yet does not count yet, so that its deadline takes nothing away.
+    """
+    answered = [record for record in run.attempts if record.answered_at is not None and not record.is_lost]
+    anew = sum(_is_integrated_anew(run, *neighbours) for neighbours in pairwise(answered))
+    return len(answered) - len({record.phase for record in answered}) - anew
+
+
+def _is_integrated_anew(run: Run, before: AttemptRecord, after: AttemptRecord) -> bool:
+    """The second of two attempts at deploy in a row follows one that was let through: only its base had moved on."""
+    if before.phase is not Phase.DEPLOY or after.phase is not Phase.DEPLOY or before.judged is None:
+        return False
+    overridden = {
+        (one.phase, one.attempt)
+        for one in run.decisions.values()
+        if isinstance(one, DecisionRecorded) and one.kind is DecisionKind.OVERRIDE
+    }
+    return before.judged.verdict.outcome.is_passed or (before.phase, before.attempt) in overridden
 
 
 @dataclass(frozen=True)
@@ -179,7 +201,7 @@ class Seen:
 
     run: Run
     facts: Sequence[Recorded]
-    labels: Mapping[Phase, LabelStated]
+    labels: Mapping[Phase, Recorded]
 
     def sequence_of(self, kind: type) -> int:
         """Where the last fact of a kind stands, 0 for none."""
@@ -215,16 +237,17 @@ class Seen:
     def considered(self) -> tuple[tuple[DecisionRecorded, bool], ...]:
         """People's decisions on verdicts, and whether each took long enough to have been considered."""
         least_s = self.run.begun.policy.considered_after_s
-        since, found = 0.0, []
+        since = 0.0
+        found: dict[str, tuple[DecisionRecorded, bool]] = {}
         for recorded in self.facts:
             match recorded.fact:
                 case CheckpointOpened() | RunAborted():
                     since = recorded.time
                 case DecisionRecorded(automatic=False) as decision if decision.kind in ON_VERDICTS:
-                    found.append((decision, recorded.time - since >= least_s))
+                    found.setdefault(decision.decision, (decision, recorded.time - since >= least_s))
                 case _:
                     pass
-        return tuple(found)
+        return tuple(found.values())
 
     @cached_property
     def is_reverted(self) -> bool:
@@ -260,7 +283,9 @@ class Seen:
 
     @property
     def _is_ended_by_infrastructure(self) -> bool:
-        return self.run.stage is Stage.ABORTED and INFRASTRUCTURE in self.judged[-1].verdict.codes
+        """The last verdict was about work that could not be done, whoever then gave up."""
+        last = self.judged[-1].verdict
+        return last.outcome is not Outcome.FAIL and not LOST.isdisjoint(last.codes)
 
     @property
     def drawn(self) -> Drawn:
@@ -305,13 +330,22 @@ class Seen:
     def _truths(self, judged: GateJudged) -> Iterator[tuple[Source, bool | None]]:
         """What each source says of a verdict, strongest first; a change that is good makes its passes right."""
         is_pass = judged.verdict.outcome.is_passed
-        stated = self.labels.get(judged.phase)
-        is_check = stated is not None and (stated.source == "audit" or not stated.is_right)
+        label = self._stated(judged)
+        is_check = label is not None and (label.source == "audit" or not label.is_right)
         yield "reverted", (not is_pass) if self.is_reverted else None
-        yield "audit", stated.is_right if stated and is_check else None
+        yield "audit", label.is_right if label and is_check else None
         yield "survived", is_pass if self.is_clear and self.is_judged_tree else None
-        yield "human", stated.is_right if stated else None
+        yield "human", label.is_right if label else None
         yield "human", self._decided(judged)
+
+    def _stated(self, judged: GateJudged) -> LabelStated | None:
+        """What somebody stated of a verdict; what was stated before it came was about another one."""
+        recorded = self.labels.get(judged.phase)
+        is_about_it = recorded is not None and recorded.sequence > self._at(judged)
+        return stated(recorded) if recorded and is_about_it else None
+
+    def _at(self, judged: GateJudged) -> int:
+        return next(recorded.sequence for recorded in self.facts if recorded.fact == judged)
 
     def _decided(self, judged: GateJudged) -> bool | None:
         """What people made of a verdict at its own checkpoint, or of the whole change on its forge."""
@@ -323,7 +357,7 @@ class Seen:
             if (decision.phase, decision.attempt) == (judged.phase, judged.attempt)
             if decision.kind in (DecisionKind.APPROVE, DecisionKind.OVERRIDE, DecisionKind.REJECT)
         ]
-        if self.closed is not None and self.closed.reason == "wrong":
+        if self.closed is not None and self.closed.reason == "wrong" and self.run.merged is None:
             return not is_pass
         if judged.phase is Phase.DEPLOY and self.run.merged is not None and not self.is_judged_tree:
             return not is_pass

@@ -1,0 +1,180 @@
+"""An export read only as far as a backtest needs it: which lines belong to which run, and their facts.
+
+Theory: what matters is a small part of a log, and most of the time would go into taking apart the rest. A line in its
+canonical form ends with the names of its message, so that it is told by its last bytes whether it is looked at; any
+other line is read whole, as anywhere. A policy is validated once, by its digest and team: the log repeats it with
+every run. What does not validate at once is read again as every reader reads it, which gives the sentence why.
+"""
+
+import mmap
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from pydantic import ValidationError
+from pydantic_core import from_json
+
+from libs.contracts.export import BrokenLine, decode_export, read_line
+from libs.contracts.facts import (
+    FACTS,
+    ChangeClosed,
+    ChangeMerged,
+    ChangeRefused,
+    ChangeReverted,
+    CheckpointOpened,
+    DecisionRecorded,
+    Fact,
+    GateJudged,
+    LabelStated,
+    LadderFact,
+    MergeAuthorised,
+    PhaseCompleted,
+    PhaseErrored,
+    PhaseRequested,
+    RollbackOrdered,
+    RunAborted,
+    RunFact,
+    RunFinished,
+    RunStarted,
+    TimerDue,
+    WatchEnded,
+    WatchStarted,
+)
+from libs.contracts.history import Unread
+from libs.contracts.wire import Recorded, kind_of
+from libs.contracts.workflow import Policy
+
+Data = mmap.mmap | bytes
+
+NEEDED: Final[tuple[type[Fact], ...]] = (
+    *(RunStarted, PhaseRequested, PhaseCompleted, PhaseErrored, GateJudged, CheckpointOpened, DecisionRecorded),
+    *(TimerDue, MergeAuthorised, ChangeMerged, ChangeRefused, ChangeReverted, ChangeClosed, RollbackOrdered),
+    *(WatchStarted, WatchEnded, RunAborted, RunFinished),
+)
+"""Facts of a run that say where it went and what became of it; the others move nothing of that."""
+
+_READ: Final[tuple[type[Fact], ...]] = (*NEEDED, LabelStated)
+_MODELS: Final = {f"urn:rung:{kind_of(fact)}:{fact.version}": fact for fact in _READ}
+_WANTED: Final = frozenset(fact.type for fact in NEEDED)
+_PASSED_OVER: Final = frozenset(fact.type for fact in FACTS if issubclass(fact, RunFact)) - _WANTED
+_TAIL: Final = re.compile(
+    rb',"sequence":[1-9][0-9]*,"source":"[^"\\]*","specversion":"1\.0",'
+    rb'"subject":"([a-z]+)\.([^".\\]+)\.([^".\\]+\.?[^".\\]*)[^"\\]*",'
+    rb'"time":([0-9]+(?:\.[0-9]+)?)(?:,"traceparent":"[^"\\]*")?,"type":"[^"\\]*"\}\r?\n?$'
+)
+_TAIL_START: Final = b',"sequence":'
+
+Span = tuple[int, int]
+"""Where a line begins and where the next one does."""
+
+
+@dataclass
+class Lines:
+    """The lines of one run that are looked at, and when it began, in seconds since 1970-01-01 UTC."""
+
+    started: float
+    spans: list[Span] = field(default_factory=list)
+
+
+@dataclass
+class Index:
+    """The lines of every run, in the order in which runs appear, and all labels."""
+
+    runs: dict[str, Lines] = field(default_factory=dict)
+    labels: list[Span] = field(default_factory=list)
+
+    def add(self, span: Span, stream: str, aggregate: str, name: str, time: float) -> None:
+        """A line by the subject of its message; `name` is the type of the fact."""
+        if stream == LadderFact.stream and name == LabelStated.type:
+            self.labels.append(span)
+        if stream != RunFact.stream:
+            return
+        if (lines := self.runs.get(aggregate)) is None:
+            lines = self.runs[aggregate] = Lines(time)
+        if name == RunStarted.type:
+            lines.started = time
+        if name not in _PASSED_OVER:
+            lines.spans.append(span)
+
+
+def index_of(data: Data) -> Index:
+    """Raises:  BrokenLine for a line that is none of an export."""
+    index = Index()
+    for number, (start, end) in enumerate(_spans(data), start=1):
+        place = data.rfind(_TAIL_START, start, end)
+        if place >= 0 and (tail := _TAIL.match(data[place:end])):
+            stream, aggregate, name, time = tail.groups()
+            index.add((start, end), stream.decode(), aggregate.decode(), name.decode(), float(time))
+        elif data[start:end].strip():
+            entry = read_line(data[start:end], number)
+            stream, aggregate, *names = entry.subject.split(".")
+            index.add((start, end), stream, aggregate, ".".join(names[:2]), entry.time)
+    return index
+
+
+def _spans(data: Data) -> Iterator[Span]:
+    start, size = 0, len(data)
+    while start < size:
+        end = data.find(b"\n", start) + 1 or size
+        yield start, end
+        start = end
+
+
+@dataclass
+class Reader:
+    """Reads lines of an export as facts; `policies` are those that were read before."""
+
+    data: Data
+    policies: dict[tuple[Any, ...], Policy] = field(default_factory=dict)
+
+    def read(self, spans: Sequence[Span]) -> list[Recorded | Unread]:
+        """What stands there, in the order of the log.
+
+        Raises:  BrokenLine.
+        """
+        return sorted((self._line(span) for span in spans), key=lambda one: one.sequence)
+
+    def _line(self, span: Span) -> Recorded | Unread:
+        text = self.data[slice(*span)]
+        try:
+            line = from_json(text)
+        except ValueError:
+            return read_line(text, self._number(span)).read
+        model = _MODELS.get(line.get("dataschema", "")) if isinstance(line, dict) else None
+        if model is None or "headers" in line:
+            return read_line(text, self._number(span)).read
+        fact = self._fact(model, line)
+        if fact is None:
+            return decode_export(line)
+        return Recorded(
+            fact,
+            line["id"],
+            line.get("cause") or "",
+            line["source"].removeprefix("/rung/"),
+            line["sequence"],
+            line["time"],
+        )
+
+    def _fact(self, model: type[Fact], line: Mapping[str, Any]) -> Fact | None:
+        """The fact of a line; `None` where anything at all is out of the ordinary."""
+        data = line.get("data")
+        if not isinstance(data, dict):
+            return None
+        key = (data.get("policy_digest"), data.get("team"))
+        if model is RunStarted and (policy := self.policies.get(key)) is not None:
+            data = {**data, "policy": policy}
+        try:
+            fact: Fact = model.__pydantic_validator__.validate_python(data)
+        except (ValidationError, TypeError):
+            return None
+        if isinstance(fact, RunStarted):
+            self.policies.setdefault(key, fact.policy)
+        return fact if fact.subject == line["subject"] else None
+
+    def _number(self, span: Span) -> int:
+        """The number of a line, counted only where something is to be said of it."""
+        return self.data[: span[0]].count(b"\n") + 1
+
+
+__all__ = ["BrokenLine", "Index", "Lines", "Reader", "index_of"]

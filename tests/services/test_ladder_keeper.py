@@ -1,0 +1,195 @@
+"""The ladder on a real log: what runs have earned is stated, what people ask is answered once, what is read is kept."""
+
+import json
+import uuid
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Any, cast
+
+import pytest
+
+from libs.contracts.facts import Fact, LabelStated, LevelEarned, LevelGranted, LevelLowered, speaker_of
+from libs.contracts.history import Fence
+from libs.contracts.operator import Operator
+from libs.contracts.people import Person, Role
+from libs.contracts.requests import LadderKind, LadderRequest
+from libs.contracts.subjects import INTAKE_LADDER, ladder_filter
+from libs.contracts.wire import encode_request
+from libs.contracts.words import DecisionKind, Level, Phase, Service
+from libs.runtime.log import Log
+from libs.runtime.rights import API
+from libs.runtime.shell import Delivery, Refused, Shell
+from services.gatekeeper import projection as projected
+from services.gatekeeper.keeper import Keeper
+from services.gatekeeper.projection import Projection
+from services.gatekeeper.readiness.scorecard import Result
+from tests.spec.decider import given
+from tests.spec.story import (
+    POLICY,
+    ROUTE,
+    RUN,
+    WORKFLOW,
+    adopted,
+    completed,
+    decided,
+    merged,
+    started,
+    watch_ended,
+    watch_started,
+)
+from tests.support.bus import Bus
+from tests.support.experience import card
+
+
+class Bench:
+    """What a keeper needs of its shell."""
+
+    def __init__(self, client: Any) -> None:
+        self.client = client
+        self.log = Log(client, api=API, producer=Service.GATEKEEPER)
+
+
+@pytest.fixture
+async def bench(bus: Bus) -> AsyncIterator[Bench]:
+    async with bus.client(Service.GATEKEEPER) as client:
+        yield Bench(client)
+
+
+@pytest.fixture
+def keeper(bench: Bench, projection: Projection) -> Keeper:
+    return Keeper(cast("Shell", bench), projection)
+
+
+async def state(bus: Bus, *facts: Fact) -> int:
+    """Put facts into the log, each by its speaker; where the last of them stands."""
+    sequence = 0
+    for fact in facts:
+        async with bus.log(speaker_of(fact)) as log:
+            sequence = await log.append(
+                fact, cause=uuid.uuid4().hex, fence=Fence(fact.subject, await log.head(fact.subject))
+            )
+    return sequence
+
+
+def put(projection: Projection, count: int, level: Level = Level.ASSISTED, **more: object) -> None:
+    """So many successful runs of the workflow at a level, whose gates were right."""
+    rows = [
+        card(
+            f"run-{level}-{number}",
+            level=level,
+            started=10_000 + number,
+            ended=20_000 + number,
+            result=Result.SUCCESSFUL,
+            counts=True,
+            right=1,
+            decisions=1,
+            verdicts="test:pass:right:human",
+            **more,
+        )
+        for number in range(count)
+    ]
+    with projection._engine.begin() as connection:
+        upsert = projected._upsert(projected._CARDS, connection.dialect.name)
+        connection.execute(upsert, [{"workflow": WORKFLOW, **row._asdict(), "sequence": 1} for row in rows])
+
+
+def asks(kind: LadderKind, request: str = "r-1", **more: Any) -> Delivery:
+    fields: dict[str, Any] = {"by": "ann", "os_user": "ann", "reason": "the figures hold", **more}
+    wanted = LadderRequest(request=request, workflow=WORKFLOW, kind=kind, **fields)
+    headers, data = encode_request(wanted, request_id=request, source="/test")
+    return Delivery("INTAKE", f"{INTAKE_LADDER}.{WORKFLOW}", headers, data, 1, 1.0, 1)
+
+
+async def ladder(bench: Bench) -> list[Fact]:
+    return [recorded.fact for recorded in (await bench.log.read(ladder_filter(WORKFLOW))).facts]
+
+
+async def test_a_level_that_was_earned_is_stated_once_and_granted_by_who_asks(
+    bus: Bus, bench: Bench, keeper: Keeper, projection: Projection
+) -> None:
+    await state(bus, adopted())
+    put(projection, 9)
+    await keeper.climb(WORKFLOW)
+    assert await ladder(bench) == [adopted()]
+    with pytest.raises(Refused, match="supervised is not earned"):
+        await keeper.on_request(asks(LadderKind.GRANT, level="supervised"))
+    put(projection, 10)
+    await keeper.climb(WORKFLOW)
+    await keeper.climb(WORKFLOW)
+    earned = (await ladder(bench))[1:]
+    assert [type(fact) for fact in earned] == [LevelEarned]
+    await keeper.on_request(asks(LadderKind.GRANT, "r-2", level="supervised"))
+    await keeper.on_request(asks(LadderKind.GRANT, "r-2", level="supervised"))
+    *_, last = await ladder(bench)
+    assert isinstance(last, LevelGranted)
+    assert (last.level, last.by, last.automatic, len(await ladder(bench))) == (Level.SUPERVISED, "ann", False, 3)
+    kept = projection.readiness(WORKFLOW)
+    assert kept is not None
+    assert (kept.level.earned, kept.rungs[0].met) == (Level.SUPERVISED, True)
+
+
+async def test_where_the_operator_lets_it_the_machine_grants_what_is_earned(
+    bus: Bus, bench: Bench, projection: Projection
+) -> None:
+    keeper = Keeper(cast("Shell", bench), projection, promotion="auto")
+    await state(bus, adopted())
+    put(projection, 10)
+    await keeper.climb(WORKFLOW)
+    *_, last = await ladder(bench)
+    assert isinstance(last, LevelGranted)
+    assert (last.level, last.by, last.automatic) == (Level.SUPERVISED, "rung", True)
+    await keeper.on_request(asks(LadderKind.LOWER, level="assisted"))
+    await keeper.climb(WORKFLOW)
+    put(projection, 20)
+    await keeper.climb(WORKFLOW)
+    facts = await ladder(bench)
+    lowered = next(at for at, fact in enumerate(facts) if isinstance(fact, LevelLowered))
+    assert not [fact for fact in facts[lowered:] if isinstance(fact, LevelGranted)]
+
+
+async def test_who_may_not_is_told_so_and_nothing_is_stated(bus: Bus, bench: Bench, projection: Projection) -> None:
+    people = Operator(people={"ann": Person(role=Role.APPROVER), "bob": Person(role=Role.OPERATOR)})
+    keeper = Keeper(cast("Shell", bench), projection, people)
+    await state(bus, adopted())
+    with pytest.raises(Refused, match="ann is approver in the operator's file and may not freeze"):
+        await keeper.on_request(asks(LadderKind.FREEZE))
+    await keeper.on_request(asks(LadderKind.FREEZE, "r-2", by="bob", os_user="bob"))
+    assert [fact.type for fact in await ladder(bench)] == ["policy.adopted", "freeze.set"]
+
+
+async def test_a_request_that_was_sent_to_another_ladder_is_refused(keeper: Keeper) -> None:
+    sent = asks(LadderKind.LIFT)
+    with pytest.raises(Refused, match="but was sent to"):
+        await keeper.on_request(replace(sent, subject=f"{INTAKE_LADDER}.other"))
+
+
+async def test_a_label_changes_the_row_of_its_run_and_with_it_the_readiness(
+    bus: Bus, bench: Bench, keeper: Keeper, projection: Projection
+) -> None:
+    log = given(adopted(), started(level=Level.ASSISTED)).settled()
+    for phase in ROUTE:
+        log = log.then(completed(phase)).settled()
+        log = log.then(decided(DecisionKind.APPROVE, phase, decision=f"d-{phase}")).settled()
+    log = log.then(merged(), watch_started(), watch_ended()).settled()
+    last = await state(bus, *log.facts)
+    await keeper.on_projection(Delivery("FACTS", f"run.{RUN}.run.finished", {}, b"", last, 1.0, 1))
+    (before,) = projection.cards(WORKFLOW)
+    await keeper.on_request(asks(LadderKind.LABEL, run=RUN, phase="test", is_right=False))
+    stated = await bench.log.read(f"workflow.{WORKFLOW}.label.stated")
+    assert [type(one.fact) for one in stated.facts] == [LabelStated]
+    at = stated.facts[-1].sequence
+    await keeper.on_projection(Delivery("FACTS", f"workflow.{WORKFLOW}.label.stated", {}, b"", at, 1.0, 1))
+    (after,) = projection.cards(WORKFLOW)
+    assert (before.wrong, after.wrong) == (0, 1)
+    kept = projection.readiness(WORKFLOW)
+    assert kept is not None
+    assert (kept.labels.wrong, kept.labels.false_pass, kept.as_of) == (1, 1, at)
+    with pytest.raises(Refused, match="the intent gate has no verdict that counts"):
+        await keeper.on_request(asks(LadderKind.LABEL, "r-2", run=RUN, phase=Phase.INTENT, is_right=True))
+    with pytest.raises(Refused, match="this workflow has no run nowhere"):
+        await keeper.on_request(asks(LadderKind.LABEL, "r-3", run="nowhere", phase="test", is_right=True))
+
+
+def test_the_policy_of_the_stories_asks_for_the_published_numbers() -> None:
+    limits = json.loads(POLICY.model_dump_json())["readiness"]["supervised"]
+    assert limits["successful_runs_min"] == 10
