@@ -23,17 +23,26 @@ $(READY): requirements.lock pyproject.toml
 demo: $(READY) ## take the example issue to a merged change, at level 1
 	@$(BIN)/python examples/demo.py
 
+ladder: $(READY) ## let a repository earn level 3 in front of you, within ten minutes
+	@$(BIN)/python -m examples.ladder $(if $(PLACE),--place $(PLACE))
+
+ladder-full: $(READY) ## go on to level 4, fall by a rollback, return, fall by a drift, return; PLACE=DIR goes on from there
+	@$(BIN)/python -m examples.ladder --full $(if $(PLACE),--place $(PLACE))
+
 test: $(READY) ## run every test
 	@$(BIN)/python -m pytest --numprocesses 2 --maxschedchunk 2
 
 bench: $(READY) ## measure what is promised about speed, beside a bare peer in the same run
 	@$(BIN)/python -m tests.bench.reports
 	@$(BIN)/python -m tests.bench.thousand
+	@$(BIN)/python -m tests.bench.readiness
+	@$(BIN)/python -m tests.bench.backtest
+	@$(BIN)/python -m tests.bench.readiness_simulation 200
 
 check: $(READY) ## lint, types, import arrows, generated files
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy libs services tests docs/generate.py examples/demo.py
+	$(BIN)/mypy libs services tests docs/generate.py examples/demo.py examples/ladder
 	$(BIN)/lint-imports
 	$(BIN)/python docs/generate.py --check
 

@@ -85,17 +85,6 @@ class Ladder:
     def is_frozen(self) -> bool:
         return self.freeze is not None
 
-    @property
-    def is_held_down(self) -> bool:
-        """A person took the level: no machine gives it back."""
-        return bool(self.moves) and self.moves[-1].cause == "operator"
-
-    @property
-    def last_fall(self) -> Move | None:
-        """The fall from which nothing was granted since; `None` where there is none."""
-        last = self.moves[-1] if self.moves else None
-        return last if last and last.cause != GRANTED else None
-
     def has_fallen_for(self, run: str) -> bool:
         """Whether the level was lowered for what this run did."""
         return any(move.run == run for move in self.moves)

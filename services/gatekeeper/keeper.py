@@ -9,8 +9,8 @@ import asyncio
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Final, NamedTuple, TypeVar
 from weakref import WeakValueDictionary
@@ -18,11 +18,10 @@ from weakref import WeakValueDictionary
 from libs.contracts.facts import Fact, LabelStated, LadderFact, Owed, RunFact, RunStarted, SandboxProbed
 from libs.contracts.history import Fence, History
 from libs.contracts.ladder import Ladder
-from libs.contracts.ladder import evolve as evolve_ladder
 from libs.contracts.people import EVERYONE, People
 from libs.contracts.requests import run_id
 from libs.contracts.subjects import ladder_filter, run_filter
-from libs.contracts.wire import Newer, decode_decision_request, decode_ladder_request
+from libs.contracts.wire import Newer, decode_decision_request
 from libs.contracts.words import Level, Service
 from libs.runtime.remembering import RememberingLog
 from libs.runtime.settling import settle
@@ -30,16 +29,14 @@ from libs.runtime.shell import Delivery, Refused, Shell
 from libs.runtime.telemetry import root_traceparent
 from libs.runtime.timers import schedule
 from services.gatekeeper.authority import UNKNOWN, Experience
-from services.gatekeeper.climbing import Promotion, climb
+from services.gatekeeper.climbing import Promotion
 from services.gatekeeper.decider import decide
-from services.gatekeeper.decisions import Refusal, consider
+from services.gatekeeper.decisions import consider
 from services.gatekeeper.evolution import fold as fold_run
-from services.gatekeeper.petitions import Known, Labelled, answer
+from services.gatekeeper.ladders import Ladders
 from services.gatekeeper.projection import Projection, RunRow
 from services.gatekeeper.readiness.identity import agent_identity
 from services.gatekeeper.readiness.labels import labels_by_run, labels_of
-from services.gatekeeper.readiness.scorecard import Scorecard, scorecard
-from services.gatekeeper.readiness.standing import readiness
 from services.gatekeeper.replay import replay, row_of
 from services.gatekeeper.run import Run
 from services.gatekeeper.timers import Timer, due, open_timers
@@ -87,27 +84,6 @@ class Case:
                 raise AssertionError(f"the gatekeeper does not state {fact.subject}")
 
 
-@dataclass(frozen=True)
-class LadderCase:
-    """A ladder as of now, with the last fact about it, and what an answer to a request needs to know beside it."""
-
-    ladder: Ladder
-    history: History
-    cards: Sequence[Scorecard] = ()
-    labelled: Labelled | None = None
-
-    @property
-    def traceparent(self) -> str | None:
-        return self.history.facts[-1].traceparent if self.history.facts else None
-
-    def fence(self, fact: Fact) -> Fence:
-        assert isinstance(fact, LadderFact), f"{fact.subject} is not about a ladder"
-        return Fence(ladder_filter(fact.workflow), self.history.head)
-
-    def is_answered(self, request: str) -> bool:
-        return any(recorded.cause == request for recorded in self.history.facts)
-
-
 class Settled(NamedTuple):
     """How far a run and its ladder were read when nothing was owed."""
 
@@ -131,7 +107,6 @@ class Keeper:
         self._projection = projection
         self._people = people
         self._promotion = promotion
-        self._ladders: dict[str, tuple[int, Ladder]] = {}
         self._scheduled: dict[str, frozenset[Timer]] = {}
         self._settled: OrderedDict[str, Settled] = OrderedDict()
         self._projected: OrderedDict[str, int] = OrderedDict()
@@ -141,6 +116,10 @@ class Keeper:
     @cached_property
     def _log(self) -> RememberingLog:
         return RememberingLog(self._shell.log)
+
+    @cached_property
+    def _ladders(self) -> Ladders:
+        return Ladders(self._log, self._projection, self._people, self._promotion)
 
     async def on_fact(self, delivery: Delivery) -> None:
         match delivery.tokens:
@@ -156,63 +135,9 @@ class Keeper:
     async def on_request(self, delivery: Delivery) -> None:
         match delivery.tokens:
             case ["intake", "ladder", workflow]:
-                await self._on_petition(delivery, workflow)
+                await self._ladders.on_request(delivery, workflow)
             case _:
                 await self._on_decision(delivery)
-
-    async def _on_petition(self, delivery: Delivery, workflow: str) -> None:
-        """State what somebody asks about a ladder, once, or refuse it with a sentence."""
-        envelope, request = decode_ladder_request(delivery.headers, delivery.data)
-        if workflow != request.workflow:
-            raise Refused(f"the request {envelope.id} is about {request.workflow} but was sent to {delivery.subject}")
-
-        def owed(case: LadderCase) -> list[Owed]:
-            if case.is_answered(request.request):
-                return []
-            given = answer(Known(case.ladder, case.cards, case.labelled), request, self._people)
-            if isinstance(given, Refusal):
-                raise Refused(given.message)
-            return [Owed(given, request.request)]
-
-        await settle(self._log, lambda: self._read_ladder(workflow, request.run), owed)
-
-    async def climb(self, workflow: str) -> None:
-        """State what the runs of a workflow have earned or lost it, until nothing is owed; keep how it then stands."""
-
-        def owed(case: LadderCase) -> list[Owed]:
-            facts = climb(case.ladder, case.cards, self._promotion)
-            return [Owed(fact, case.history.facts[-1].id) for fact in facts]
-
-        case = await settle(self._log, lambda: self._read_ladder(workflow), owed)
-        if case.ladder.workflow:
-            found = await asyncio.to_thread(readiness, case.ladder, case.cards, None)
-            await asyncio.to_thread(self._projection.put_readiness, found)
-
-    async def _read_ladder(self, workflow: str, run: str | None = None) -> LadderCase:
-        """A ladder to its head, with the scorecards of its runs and, where a run is named, that run."""
-        history = await self._log.read(ladder_filter(workflow))
-        cards = await asyncio.to_thread(self._projection.cards, workflow)
-        return LadderCase(self._folded(workflow, history), history, cards, await self._labelled(run, history))
-
-    async def _labelled(self, run: str | None, ladder: History) -> Labelled | None:
-        if run is None:
-            return None
-        history = await self._log.read(run_filter(run))
-        state = fold_run(history.facts, [unread.sequence for unread in history.unread])
-        if state.started is None:
-            return None
-        labels = labels_of(labels_by_run(ladder.facts).get(run, ()))
-        return Labelled(state, scorecard(state, history.facts, labels))
-
-    def _folded(self, workflow: str, history: History) -> Ladder:
-        """The ladder that a history tells of, folded on from where it was read last."""
-        count, ladder = self._ladders.get(workflow, (0, Ladder()))
-        if count > len(history.facts):
-            count, ladder = 0, Ladder()
-        for recorded in history.facts[count:]:
-            ladder = evolve_ladder(ladder, recorded)
-        self._ladders[workflow] = (len(history.facts), ladder)
-        return replace(ladder, is_unread=bool(history.unread))
 
     async def _on_decision(self, delivery: Delivery) -> None:
         envelope, request = decode_decision_request(delivery.headers, delivery.data)
@@ -246,7 +171,7 @@ class Keeper:
         if row is not None:
             _remember(self._projected, row.run, row.sequence)
         if (workflow := _moved(delivery, row)) is not None:
-            await self.climb(workflow)
+            await self._ladders.climb(workflow)
 
     async def _row(self, delivery: Delivery) -> RunRow | None:
         """The row that a fact changes, if it has not been put with this fact in sight."""
@@ -278,7 +203,7 @@ class Keeper:
             await replay(self._shell.log, self._projection)
             self._replayed = head
         for workflow in await asyncio.to_thread(self._projection.workflows):
-            await self.climb(workflow)
+            await self._ladders.climb(workflow)
         while True:
             self._doubt_timers()
             for run in await asyncio.to_thread(self._projection.unsettled_runs):
@@ -331,7 +256,7 @@ class Keeper:
         state = fold_run((*opening.facts, *history.facts), [u.sequence for u in (*opening.unread, *history.unread)])
         workflow = _workflow(state)
         ladder = await log.read(ladder_filter(workflow)) if workflow else History()
-        folded = self._folded(workflow or "", ladder)
+        folded = self._ladders.folded(workflow or "", ladder)
         return Case(
             run=state,
             ladder=folded,

@@ -109,13 +109,13 @@ async def test_a_level_that_was_earned_is_stated_once_and_granted_by_who_asks(
 ) -> None:
     await state(bus, adopted())
     put(projection, 9)
-    await keeper.climb(WORKFLOW)
+    await keeper._ladders.climb(WORKFLOW)
     assert await ladder(bench) == [adopted()]
     with pytest.raises(Refused, match="supervised is not earned"):
         await keeper.on_request(asks(LadderKind.GRANT, level="supervised"))
     put(projection, 10)
-    await keeper.climb(WORKFLOW)
-    await keeper.climb(WORKFLOW)
+    await keeper._ladders.climb(WORKFLOW)
+    await keeper._ladders.climb(WORKFLOW)
     earned = (await ladder(bench))[1:]
     assert [type(fact) for fact in earned] == [LevelEarned]
     await keeper.on_request(asks(LadderKind.GRANT, "r-2", level="supervised"))
@@ -134,14 +134,14 @@ async def test_where_the_operator_lets_it_the_machine_grants_what_is_earned(
     keeper = Keeper(cast("Shell", bench), projection, promotion="auto")
     await state(bus, adopted())
     put(projection, 10)
-    await keeper.climb(WORKFLOW)
+    await keeper._ladders.climb(WORKFLOW)
     *_, last = await ladder(bench)
     assert isinstance(last, LevelGranted)
     assert (last.level, last.by, last.automatic) == (Level.SUPERVISED, "rung", True)
     await keeper.on_request(asks(LadderKind.LOWER, level="assisted"))
-    await keeper.climb(WORKFLOW)
+    await keeper._ladders.climb(WORKFLOW)
     put(projection, 20)
-    await keeper.climb(WORKFLOW)
+    await keeper._ladders.climb(WORKFLOW)
     facts = await ladder(bench)
     lowered = next(at for at, fact in enumerate(facts) if isinstance(fact, LevelLowered))
     assert not [fact for fact in facts[lowered:] if isinstance(fact, LevelGranted)]
