@@ -106,7 +106,12 @@ class Climb:
         return found
 
     async def _open_next(self, connection: Connection, found: Readiness, open_count: int) -> None:
-        """As many issues as fit beside those that are open; at the top, and around it, one after another."""
+        """As many issues as fit beside those that are open, several at once, since they share what their base costs.
+
+        At the top they come one after another.
+        """
+        if open_count > IN_FLIGHT[found.level.granted] // 2:
+            return
         watching = await self._watching(connection) if found.level.granted is Level.ASE else 0
         for more in range(IN_FLIGHT[found.level.granted] - open_count):
             number = len(self.kinds) + 1

@@ -68,12 +68,13 @@ class Person:
                 continue  # a gate without a verdict that counts
 
     async def climb(self, found: Readiness) -> Level | None:
-        """Grant what is earned; the last rung only once more than luck speaks for it."""
+        """Grant what is earned; the last rung for the first time only once more than luck speaks for it."""
         level = found.level.earned
         if level.rank <= found.level.granted.rank:
             return None
         rung = next(rung for rung in found.rungs if rung.to is level)
-        if not rung.met or (level is Level.ASE and not rung.is_proven):
+        was_there = any(move.to is Level.ASE for move in found.moves)
+        if not rung.met or (level is Level.ASE and not rung.is_proven and not was_there):
             return None
         await ask(
             self._connection, found.workflow, LadderKind.GRANT, by=NAME, reason="the figures hold", level=str(level)

@@ -10,13 +10,13 @@ KNOWN_BAD: Final = 64
 """Bad candidates that have to have been stopped before the last rung can be proven."""
 ASSISTED: Final = (Kind.GOOD, Kind.WRONG, Kind.GOOD, Kind.GOOD, Kind.RULES, Kind.AMENDED, Kind.GOOD, Kind.UNSAFE)
 SUPERVISED: Final = (
-    *(Kind.GOOD,) * 4,
+    *(Kind.GOOD,) * 7,
     Kind.WRONG,
-    *(Kind.GOOD,) * 3,
+    *(Kind.GOOD,) * 5,
     Kind.AMENDED,
-    *(Kind.GOOD,) * 3,
+    *(Kind.GOOD,) * 5,
     Kind.WEAKENS,
-    *(Kind.GOOD,) * 4,
+    *(Kind.GOOD,) * 7,
     Kind.BREAKS,
 )
 STEADY: Final = (*(Kind.GOOD,) * 11, Kind.AMENDED)
