@@ -167,10 +167,11 @@ class Keeper:
         if delivery.sequence <= self._replayed:
             return
         row = await self._row(delivery)
+        had_ended = row is not None and await asyncio.to_thread(self._projection.has_ended, row.run)
         await asyncio.to_thread(self._projection.put_runs, [row] if row else [], position=delivery.sequence)
         if row is not None:
             _remember(self._projected, row.run, row.sequence)
-        if (workflow := _moved(delivery, row)) is not None:
+        if (workflow := _moved(delivery, row, had_ended=had_ended)) is not None:
             await self._ladders.climb(workflow)
 
     async def _row(self, delivery: Delivery) -> RunRow | None:
@@ -277,10 +278,10 @@ class Keeper:
         return Experience(*record, is_sandboxed=isinstance(last, SandboxProbed) and last.is_full)
 
 
-def _moved(delivery: Delivery, row: RunRow | None) -> str | None:
-    """The workflow whose standing a fact may have changed."""
+def _moved(delivery: Delivery, row: RunRow | None, *, had_ended: bool) -> str | None:
+    """The workflow whose standing a fact may have changed: by a run that has ended, or that is taken up again."""
     if row is not None:
-        return row.workflow if row.card.ended else None
+        return row.workflow if row.card.ended or had_ended else None
     return delivery.tokens[1] if delivery.tokens[0] == "workflow" else None
 
 

@@ -223,9 +223,8 @@ class Projection:
             connection.execute(_upsert(_READINESS, connection.dialect.name), values)
 
     def readiness(self, workflow: str) -> Readiness | None:
-        """The readiness of a workflow as it was worked out last; `None` where a run has moved on since, or for none."""
-        newer = select(_CARDS.c.run).where(_CARDS.c.workflow == workflow, _CARDS.c.sequence > _READINESS.c.sequence)
-        wanted = select(_READINESS.c.answer).where(_READINESS.c.workflow == workflow, ~newer.exists())
+        """The readiness of a workflow as it was worked out last; `None` where it was not since the rows were made."""
+        wanted = select(_READINESS.c.answer).where(_READINESS.c.workflow == workflow)
         with self._engine.connect() as connection:
             answer = connection.scalar(wanted)
         return Readiness.model_validate_json(answer) if answer is not None else None
@@ -234,6 +233,11 @@ class Projection:
         """Names of the workflows that have runs."""
         with self._engine.connect() as connection:
             return list(connection.scalars(select(_CARDS.c.workflow).distinct().order_by(_CARDS.c.workflow)))
+
+    def has_ended(self, run: str) -> bool:
+        """Whether a run had come to rest when its row was put last."""
+        with self._engine.connect() as connection:
+            return bool(connection.scalar(select(_CARDS.c.ended).where(_CARDS.c.run == run)))
 
     def unsettled_runs(self) -> list[str]:
         """Names of the runs about which something may still be owed."""
@@ -251,7 +255,7 @@ class Projection:
         """What the workflow's runs so far say for the next one, by this agent."""
         cards = _CARDS.c
         labelled = select(func.count()).where(
-            cards.workflow == workflow, cards.agent == agent, cards.right + cards.wrong > 0
+            cards.workflow == workflow, cards.agent == agent, cards.right + cards.wrong > 0, cards.ended > 0
         )
         drilled = select(func.count()).where(cards.workflow == workflow, cards.is_drilled)
         watched = (

@@ -292,10 +292,10 @@ def test_the_record_of_an_agent_is_its_labelled_runs_here_and_what_the_workflow_
         made = _like(run=run, workflow=workflow)
         projection.put_runs([replace(made, card=made.card._replace(run=run, **card))], position=1)  # type: ignore[arg-type]
 
-    put("a", agent="one", right=3)
-    put("b", agent="one", wrong=1)
-    put("c", agent="one")
-    put("d", agent="two", right=2)
+    put("a", agent="one", right=3, ended=1)
+    put("b", agent="one", wrong=1, ended=2)
+    put("c", agent="one", right=1)
+    put("d", agent="two", right=2, ended=3)
     put("e", "w2", agent="one", right=2, is_drilled=True, merged=1, ended=9, has_signal=True)
     assert projection.record_of(WORKFLOW, "one") == TrackRecord(2, has_live_signal=False, has_drilled=False)
     put("f", agent="two", merged=3, ended=8, has_signal=True, is_drilled=True)

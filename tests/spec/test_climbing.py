@@ -128,11 +128,14 @@ def test_rungs_are_earned_one_at_a_time_whatever_the_runs_would_be_good_for() ->
     assert climbed(at_l2, everything) == []
 
 
-def test_what_was_earned_is_said_anew_after_a_fall_and_not_before_it_holds_again() -> None:
-    fallen = on(*up_to(L2), lowered(L1, "drift"))
-    assert climbed(fallen, [one._replace(started=fallen.sequence) for one in TEN]) == []
-    (fact,) = climbed(fallen, behind(fallen, TEN))
-    assert (fact.type, getattr(fact, "level", None)) == ("level.earned", L2)
+@pytest.mark.parametrize("cause", ["drift", "limits"])
+def test_what_was_lost_by_drift_or_looser_limits_is_earned_anew_by_runs_that_began_behind_the_fall(cause: str) -> None:
+    held = on(*up_to(L2))
+    fallen = then(held, lowered(L1, cause))
+    old = [one._replace(started=fallen.sequence) for one in TEN]
+    assert climbed(fallen, old, AUTO) == []
+    assert climbed(fallen, [*old, *behind(fallen, many(9, 20))], AUTO) == []
+    assert len(climbed(fallen, [*old, *behind(fallen, many(10, 20))], AUTO)) == 2
 
 
 @pytest.mark.parametrize("before", [Ladder(), on(), replace(on(), is_unread=True)])

@@ -35,6 +35,8 @@ from tests.spec.story import BASE, POLICY, RUN, WORKFLOW, adopted, asks, complet
 L1, L2, L3, L4 = Level
 TEN: Final = many(10)
 EARNED: Final = replace(ladder(L1), earned=L2)
+SEED: Final = nkeys.encode_seed(bytes(range(32)), nkeys.PREFIX_BYTE_USER).decode()
+KEY: Final = nkeys.from_seed(SEED.encode()).public_key.decode()
 PEOPLE: Final = People(
     people={
         "ann": Person(role=Role.OPERATOR),
@@ -45,14 +47,14 @@ PEOPLE: Final = People(
 
 
 def request(kind: LadderKind, **more: Any) -> LadderRequest:
-    fields: dict[str, Any] = {
+    needed: dict[LadderKind, dict[str, Any]] = {
         LadderKind.GRANT: {"level": L2},
         LadderKind.LOWER: {"level": L1},
         LadderKind.LABEL: {"run": RUN, "phase": Phase.TEST, "is_right": True},
         LadderKind.CALIBRATE: {"digest": "0" * 64, "calibration": CALIBRATION},
         LadderKind.IMPORT: {"digest": "0" * 64, "source": "elsewhere"},
-    }.get(kind, {})
-    fields |= {"by": "ann", "os_user": "ann", "reason": "seen", **more}
+    }
+    fields = {**needed.get(kind, {}), "by": "ann", "os_user": "ann", "reason": "seen", **more}
     return LadderRequest(request="r1", workflow=WORKFLOW, kind=kind, **fields)
 
 
@@ -209,9 +211,8 @@ def test_a_calibration_is_stated_with_its_counts_and_its_report() -> None:
 
 
 def test_history_from_elsewhere_is_taken_from_who_signs_for_it_and_from_nobody_else() -> None:
-    keys = nkeys.from_seed(nkeys.encode_seed(b"1" * 32, nkeys.PREFIX_BYTE_USER))
-    people = People(people={"ann": Person(role=Role.OPERATOR, key=keys.public_key.decode())})
-    signed = sign(request(LadderKind.IMPORT), keys)
+    people = People(people={"ann": Person(role=Role.OPERATOR, key=KEY)})
+    signed = sign(request(LadderKind.IMPORT), SEED)
     fact = stated(Known(ladder()), signed, people)
     assert fact == HistoryImported(workflow=WORKFLOW, source="elsewhere", digest="0" * 64, by="ann", is_signed=True)
     assert refusal(Known(ladder()), request(LadderKind.IMPORT)).code == "unsigned"
@@ -256,13 +257,12 @@ def test_nobody_labels_what_they_opened_or_wrote_themselves(role: str) -> None:
 
 
 def test_nobody_labels_their_own_work_under_the_name_of_another() -> None:
-    keys = nkeys.from_seed(nkeys.encode_seed(b"2" * 32, nkeys.PREFIX_BYTE_USER))
-    bob = Person(role=Role.APPROVER, key=keys.public_key.decode())
+    bob = Person(role=Role.APPROVER, key=KEY)
     people = People(people={"ann": Person(role=Role.OPERATOR), "bob": bob})
     own = Known(ladder(), labelled=labelled(opened_by="zoe"))
-    as_zoe = sign(request(LadderKind.LABEL, by="bob", os_user="zoe"), keys)
+    as_zoe = sign(request(LadderKind.LABEL, by="bob", os_user="zoe"), SEED)
     assert refusal(own, as_zoe, people).code == "own_work"
-    stated(own, sign(request(LadderKind.LABEL, by="bob", os_user="bob"), keys), people)
+    stated(own, sign(request(LadderKind.LABEL, by="bob", os_user="bob"), SEED), people)
 
 
 # -- reasons and repeats --------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 
 import pytest
 from hypothesis import given as drawn
@@ -11,38 +11,53 @@ from hypothesis import strategies as st
 
 from libs.contracts.evidence import Evidence
 from libs.contracts.facts import (
-    ChangeClosed,
     ChangeMerged,
-    ChangeReverted,
     DecisionRecorded,
     Fact,
-    LabelStated,
     PhaseFact,
-    RollbackOrdered,
     RunFact,
     TimerDue,
 )
 from libs.contracts.wire import Recorded
 from libs.contracts.words import DecisionKind, Level, Phase
-from libs.contracts.workflow import Policy, QuorumPolicy
+from libs.contracts.workflow import QuorumPolicy
 from services.gatekeeper.evolution import evolve, fold
 from services.gatekeeper.readiness.labels import labels_by_run, labels_of
 from services.gatekeeper.readiness.scorecard import FAILS_DRAWN, PASSES_DRAWN, Result, Scorecard, scorecard
 from services.gatekeeper.run import Run
 from services.gatekeeper.transitions import Stage
-from tests.spec.decider import EXPERIENCED, Given, given, record
+from tests.spec.decider import EXPERIENCED, Given, record
+from tests.spec.outcomes import (
+    APPROVE,
+    L1,
+    L2,
+    L3,
+    L4,
+    LOOKED,
+    OVERRIDE,
+    REJECT,
+    at_merge,
+    authorised,
+    begun,
+    closed,
+    ended,
+    go_to,
+    label,
+    lost,
+    ordered,
+    overridden_at,
+    reverted,
+    say,
+    work,
+)
 from tests.spec.story import (
     BAD,
     GOOD,
-    INTEGRATION,
     POLICY,
     ROUTE,
     RUN,
     SILENT,
-    WORKFLOW,
-    adopted,
     asks,
-    completed,
     errored,
     granted,
     merged,
@@ -52,71 +67,6 @@ from tests.spec.story import (
     watch_started,
 )
 from tests.spec.test_properties import MIXED, any_facts, histories
-
-LOOKED: Final = POLICY.model_copy(update={"considered_after_s": 0.0})
-"""A policy under which every decision was considered, however fast it came."""
-
-APPROVE, OVERRIDE, REJECT = DecisionKind.APPROVE, DecisionKind.OVERRIDE, DecisionKind.REJECT
-L1, L2, L3, L4 = Level
-
-
-# -- stories ------------------------------------------------------------------
-
-
-def begun(level: Level = L1, policy: Policy = LOOKED, **more: Any) -> Given:
-    return given(adopted(policy), *granted(level), started(level=level, policy=policy, **more)).settled()
-
-
-def work(log: Given, evidence: Evidence | None = None, **more: Any) -> Given:
-    """The answer to the attempt at hand, and what the gatekeeper makes of it."""
-    return log.then(completed(log.run.phase, log.run.attempt, evidence, **more)).settled()
-
-
-def say(log: Given, kind: DecisionKind, **more: Any) -> Given:
-    answered = log.requests(asks(kind, f"d{len(log.facts)}", **more))
-    assert isinstance(answered.fact, DecisionRecorded), answered.fact
-    return answered.after.settled()
-
-
-def go_to(log: Given, phase: Phase, **more: Any) -> Given:
-    """The attempt at a phase is asked for; until then all work is good and every checkpoint approved."""
-    while (log.run.stage, log.run.phase) != (Stage.WORKING, phase):
-        log = work(log) if log.run.stage is Stage.WORKING else say(log, APPROVE, **more)
-    return log
-
-
-def at_merge(level: Level = L1, policy: Policy = LOOKED, **more: Any) -> Given:
-    return work(go_to(begun(level, policy), Phase.DEPLOY, **more))
-
-
-def authorised(level: Level = L1, policy: Policy = LOOKED, **more: Any) -> Given:
-    log = at_merge(level, policy, **more)
-    return log.timer("merge-1").settled() if level is L4 else say(log, APPROVE, **more)
-
-
-def ended(outcome: str = "clear", level: Level = L1, policy: Policy = LOOKED, **more: Any) -> Given:
-    log = authorised(level, policy, **more).then(merged(), watch_started(), watch_ended(outcome))
-    return log.settled()
-
-
-def reverted(why: str = "regression") -> ChangeReverted:
-    fields: dict[str, Any] = {"why": why}
-    return ChangeReverted(run=RUN, tip="f" * 40, reverts=INTEGRATION, reason="errors rose", **fields)
-
-
-def ordered(why: str = "regression") -> RollbackOrdered:
-    fields: dict[str, Any] = {"why": why}
-    return RollbackOrdered(run=RUN, reason="errors rose", by="rung", **fields)
-
-
-def label(phase: Phase = Phase.TEST, source: str = "audit", *, is_right: bool) -> LabelStated:
-    fields: dict[str, Any] = {"source": source}
-    return LabelStated(workflow=WORKFLOW, run=RUN, phase=phase, is_right=is_right, by="bob", reason="looked", **fields)
-
-
-def closed(reason: str) -> ChangeClosed:
-    fields: dict[str, Any] = {"reason": reason}
-    return ChangeClosed(run=RUN, by="bob", **fields)
 
 
 def card(log: Given, run: Run | None = None) -> Scorecard:
@@ -206,13 +156,6 @@ def test_a_label_is_about_the_verdict_that_stood_when_it_was_stated() -> None:
 
 
 # -- what people decide ------------------------------------------------------------
-
-
-def overridden_at(phase: Phase, outcome: str = "no_data") -> Given:
-    """A run that people let through though one gate failed."""
-    log = say(work(go_to(begun(), phase), BAD[phase]), OVERRIDE)
-    log = say(work(go_to(log, Phase.DEPLOY)), APPROVE)
-    return log.then(merged(), watch_started(), watch_ended(outcome)).settled()
 
 
 @pytest.mark.parametrize(
@@ -397,18 +340,6 @@ def test_a_run_that_was_turned_down_or_aborted_failed() -> None:
     aborted = work(go_to(begun(L4), Phase.PLAN), BAD[Phase.PLAN], declined="no way")
     assert (aborted.run.stage, card(aborted).result) == (Stage.ABORTED, Result.FAILED)
     assert card(aborted).is_caught
-
-
-def lost(log: Given, *, is_silent: bool) -> Given:
-    """The attempt at hand and those in its place end by infrastructure: with an error, or with no answer at all."""
-    while log.run.stage is Stage.WORKING:
-        if is_silent:
-            log = log.timer(f"deadline-{log.run.phase}-{log.run.attempt}").settled()
-        else:
-            log = log.then(errored(log.run.phase, log.run.attempt, is_retryable=True)).settled()
-        for name in [name for name in log.timers if name.startswith("retry")]:
-            log = log.timer(name).settled()
-    return log
 
 
 @pytest.mark.parametrize("is_silent", [False, True])

@@ -57,7 +57,7 @@ def card(run: str, agent: str = "repair", **more: object) -> Scorecard:
 
 
 def _row(workflow: str, agent: str, number: int) -> dict[str, object]:
-    seen = card(f"record-{agent[-8:]}-{number}", agent, right=1, verdicts="test:pass:right:human")
+    seen = card(f"record-{agent[-8:]}-{number}", agent, right=1, ended=1, verdicts="test:pass:right:human")
     if number == 0:
         seen = seen._replace(merged=1, ended=LAST, has_signal=True, is_drilled=True)
     return {"workflow": workflow, **seen._asdict(), "sequence": 0}

@@ -1,7 +1,7 @@
 """Another policy, and another level where one is meant: how it judges an attempt as the log has it."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, NamedTuple
 
@@ -11,6 +11,7 @@ from libs.contracts.ladder import Ladder
 from libs.contracts.words import AGENTS_WORK, Disposition, Level, Outcome, Phase
 from libs.contracts.workflow import Criterion, LoopName, Policy
 from services.gatekeeper.authority import LABELLED_MIN, Authority, Experience, authority
+from services.gatekeeper.backtest.changing import changed
 from services.gatekeeper.backtest.pairs import NOT_MEASURED, Pair
 from services.gatekeeper.healing import healer
 from services.gatekeeper.judging import judge
@@ -161,7 +162,7 @@ class Lens:
         if judgement.judged is None:
             return
         place = run.phase, run.attempt
-        self.mine[place] = replace(run.attempts[-1], judged=judgement.judged)
+        self.mine[place] = changed(run.attempts[-1], judged=judgement.judged)
         self.unsure = tuple(one for one in self.unsure if one[0] is not run.phase)
         if judgement.outcome is None:
             self.unsure += (place,)
@@ -197,7 +198,7 @@ class Lens:
             self.begun = self.begun.model_copy(update={"level": level})
         phases = self.begun.phases
         attempts = tuple(self.mine.get((one.phase, one.attempt), one) for one in run.attempts if one.phase in phases)
-        return replace(run, started=self.begun, attempts=attempts, answer=self._answer(run))
+        return changed(run, started=self.begun, attempts=attempts, answer=self._answer(run))
 
     def _answer(self, run: Run) -> PhaseCompleted | PhaseErrored | None:
         """The answer with the paths named that the other policy protects."""
@@ -221,7 +222,7 @@ class Lens:
             yield seen
             return
         for outcome, disposition in TURNS:
-            yield replace(seen, attempts=tuple(_turned(one, unsure, outcome, disposition) for one in seen.attempts))
+            yield changed(seen, attempts=tuple(_turned(one, unsure, outcome, disposition) for one in seen.attempts))
 
     def _assumed(self, seen: Run, unknown: tuple[Criterion, ...]) -> Iterator[tuple[Course, Outcome]]:
         """Where it leads by each answer that the unknown may have given, the best first."""
@@ -230,7 +231,7 @@ class Lens:
             return
         begun = seen.begun.model_copy(update={"policy": self.pair.assuming(seen.phase, unknown)})
         for answer in ANSWERS:
-            assumed = replace(seen, started=begun, answer=_reporting(seen, answer))
+            assumed = changed(seen, started=begun, answer=_reporting(seen, answer))
             yield _told(assumed, judge(assumed, LADDER, self._allowed(assumed)))
 
 
@@ -245,7 +246,7 @@ def _turned(
     if judged is None or (record.phase, record.attempt) not in unsure:
         return record
     verdict = judged.verdict.model_copy(update={"outcome": outcome})
-    return replace(record, judged=judged.model_copy(update={"verdict": verdict, "disposition": disposition}))
+    return changed(record, judged=judged.model_copy(update={"verdict": verdict, "disposition": disposition}))
 
 
 def _reporting(seen: Run, answer: bool | None) -> PhaseCompleted:  # noqa: FBT001 - one of three answers

@@ -8,14 +8,13 @@ every run. What does not validate at once is read again as every reader reads it
 
 import mmap
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from pydantic import ValidationError
 from pydantic_core import from_json
 
-from libs.contracts.export import BrokenLine, decode_export, read_line
+from libs.contracts.export import read_line
 from libs.contracts.facts import (
     FACTS,
     ChangeClosed,
@@ -55,14 +54,23 @@ NEEDED: Final[tuple[type[Fact], ...]] = (
 """Facts of a run that say where it went and what became of it; the others move nothing of that."""
 
 _READ: Final[tuple[type[Fact], ...]] = (*NEEDED, LabelStated)
-_MODELS: Final = {f"urn:rung:{kind_of(fact)}:{fact.version}": fact for fact in _READ}
+_MODELS: Final = {f"urn:rung:{kind_of(fact)}:{fact.version}".encode(): fact for fact in _READ}
 _WANTED: Final = frozenset(fact.type for fact in NEEDED)
 _PASSED_OVER: Final = frozenset(fact.type for fact in FACTS if issubclass(fact, RunFact)) - _WANTED
-_TAIL: Final = re.compile(
-    rb',"sequence":[1-9][0-9]*,"source":"[^"\\]*","specversion":"1\.0",'
-    rb'"subject":"([a-z]+)\.([^".\\]+)\.([^".\\]+\.?[^".\\]*)[^"\\]*",'
-    rb'"time":([0-9]+(?:\.[0-9]+)?)(?:,"traceparent":"[^"\\]*")?,"type":"[^"\\]*"\}\r?\n?$'
+_TEXT: Final = rb'[^"\\]*'
+_TAIL_PATTERN: Final = (
+    rb',"sequence":(?P<sequence>[1-9][0-9]*),"source":"(?:/rung/)?(?P<source>%(text)s)","specversion":"1\.0",'
+    rb'"subject":"(?P<subject>(?P<stream>[a-z]+)\.(?P<aggregate>[^".\\]+)\.(?P<name>[^".\\]+\.?[^".\\]*)%(text)s)",'
+    rb'"time":(?P<time>[0-9]+(?:\.[0-9]+)?)(?:,"traceparent":"(?P<trace>%(text)s)")?,"type":"%(text)s"\}\r?\n?$'
+) % {b"text": _TEXT}
+_TAIL: Final = re.compile(_TAIL_PATTERN)
+"""How a line in its canonical form ends, from its sequence on."""
+_LINE: Final = re.compile(
+    rb'\{(?:"cause":"(?P<cause>%(text)s)",)?"data":(?P<data>\{.*\}),"dataschema":"(?P<schema>%(text)s)","id":"(?P<id>%(text)s)"'
+    % {b"text": _TEXT}
+    + _TAIL_PATTERN
 )
+"""A whole line in its canonical form: what looks like its end can stand in no text, where quotes are escaped."""
 _TAIL_START: Final = b',"sequence":'
 
 Span = tuple[int, int]
@@ -104,8 +112,8 @@ def index_of(data: Data) -> Index:
     for number, (start, end) in enumerate(_spans(data), start=1):
         place = data.rfind(_TAIL_START, start, end)
         if place >= 0 and (tail := _TAIL.match(data[place:end])):
-            stream, aggregate, name, time = tail.groups()
-            index.add((start, end), stream.decode(), aggregate.decode(), name.decode(), float(time))
+            stream, aggregate, name = (tail[part].decode() for part in ("stream", "aggregate", "name"))
+            index.add((start, end), stream, aggregate, name, float(tail["time"]))
         elif data[start:end].strip():
             entry = read_line(data[start:end], number)
             stream, aggregate, *names = entry.subject.split(".")
@@ -137,44 +145,40 @@ class Reader:
 
     def _line(self, span: Span) -> Recorded | Unread:
         text = self.data[slice(*span)]
+        if (found := _LINE.match(text)) is None or (model := _MODELS.get(found["schema"])) is None:
+            return self._as_anywhere(text, span)
         try:
-            line = from_json(text)
+            fact = self._fact(model, found["data"])
         except ValueError:
-            return read_line(text, self._number(span)).read
-        model = _MODELS.get(line.get("dataschema", "")) if isinstance(line, dict) else None
-        if model is None or "headers" in line:
-            return read_line(text, self._number(span)).read
-        fact = self._fact(model, line)
-        if fact is None:
-            return decode_export(line)
+            return self._as_anywhere(text, span)
+        if fact.subject != found["subject"].decode():
+            return self._as_anywhere(text, span)
         return Recorded(
             fact,
-            line["id"],
-            line.get("cause") or "",
-            line["source"].removeprefix("/rung/"),
-            line["sequence"],
-            line["time"],
+            found["id"].decode(),
+            (found["cause"] or b"").decode(),
+            found["source"].decode(),
+            int(found["sequence"]),
+            float(found["time"]),
+            found["trace"].decode() if found["trace"] else None,
         )
 
-    def _fact(self, model: type[Fact], line: Mapping[str, Any]) -> Fact | None:
-        """The fact of a line; `None` where anything at all is out of the ordinary."""
-        data = line.get("data")
-        if not isinstance(data, dict):
-            return None
-        key = (data.get("policy_digest"), data.get("team"))
-        if model is RunStarted and (policy := self.policies.get(key)) is not None:
-            data = {**data, "policy": policy}
-        try:
-            fact: Fact = model.__pydantic_validator__.validate_python(data)
-        except (ValidationError, TypeError):
-            return None
-        if isinstance(fact, RunStarted):
-            self.policies.setdefault(key, fact.policy)
-        return fact if fact.subject == line["subject"] else None
+    def _fact(self, model: type[Fact], data: bytes) -> Fact:
+        """Raises:  ValueError where anything at all is out of the ordinary."""
+        if model is not RunStarted:
+            return model.model_validate_json(data)
+        value = from_json(data)
+        key = (value.get("policy_digest"), value.get("team"))
+        if (policy := self.policies.get(key)) is not None:
+            return model.model_validate({**value, "policy": policy})
+        started = RunStarted.model_validate_json(data)
+        self.policies[key] = started.policy
+        return started
+
+    def _as_anywhere(self, text: bytes, span: Span) -> Recorded | Unread:
+        """The line as every reader reads it, which may take it for what it is, or says what is wrong with it."""
+        return read_line(text, self._number(span)).read
 
     def _number(self, span: Span) -> int:
         """The number of a line, counted only where something is to be said of it."""
         return self.data[: span[0]].count(b"\n") + 1
-
-
-__all__ = ["BrokenLine", "Index", "Lines", "Reader", "index_of"]

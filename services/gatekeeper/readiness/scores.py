@@ -9,14 +9,9 @@ from operator import attrgetter
 from services.gatekeeper.readiness.scorecard import Scorecard
 
 
-def position(card: Scorecard) -> int:
-    """Where in the log a run came to rest; one that has not is as far as it came."""
-    return card.ended or card.merged or card.started
-
-
 def in_order(cards: Iterable[Scorecard]) -> list[Scorecard]:
-    """By their place in the log, whatever order they come in."""
-    return sorted(cards, key=lambda card: (card.ended or card.merged or card.started, card.run))
+    """Runs that came to rest, by their place in the log, whatever order they come in; open ones say nothing yet."""
+    return sorted((card for card in cards if card.ended), key=attrgetter("ended", "run"))
 
 
 def labelled(ordered: Iterable[Scorecard], since: int = 0) -> list[Scorecard]:

@@ -17,8 +17,8 @@ from libs.contracts.readiness import AgentStanding, ClassStanding, Levels, Movem
 from libs.contracts.words import Level
 from services.gatekeeper.readiness.audits import audit_standing, audits_asked
 from services.gatekeeper.readiness.rungs import rungs_of
-from services.gatekeeper.readiness.scorecard import Result, Scorecard
-from services.gatekeeper.readiness.scores import counted, decimals, in_order, labelled, mean, position, share
+from services.gatekeeper.readiness.scorecard import Scorecard
+from services.gatekeeper.readiness.scores import counted, decimals, in_order, labelled, mean, share
 from services.gatekeeper.readiness.shadows import shadow_standing
 from services.gatekeeper.readiness.verdicts import UNLABELLED, gate_standings, labels, tally, unlabelled_gates
 
@@ -40,7 +40,7 @@ def readiness(ladder: Ladder, cards: Iterable[Scorecard], configured: Level | No
     return Readiness(
         workflow=ladder.workflow,
         repository=ladder.repository,
-        as_of=max(ladder.sequence, *map(position, ordered[-1:])) if ordered else ladder.sequence,
+        as_of=max(ladder.sequence, ordered[-1].ended) if ordered else ladder.sequence,
         level=_levels(ladder, configured),
         rungs=rungs_of(ordered, known, ladder),
         labels=labels(verdicts, hasty=sum(map(attrgetter("hasty"), ordered))),
@@ -122,7 +122,7 @@ def _grouped(ordered: Sequence[Scorecard], column: str) -> list[tuple[str, int, 
 
 def _unlabelled(ordered: Sequence[Scorecard]) -> tuple[Unlabelled, ...]:
     """The newest runs that ended and have a verdict nobody learnt the truth about."""
-    open_questions = (card for card in reversed(ordered) if UNLABELLED in card.verdicts and card.result != Result.OPEN)
+    open_questions = (card for card in reversed(ordered) if UNLABELLED in card.verdicts)
     return tuple(
         Unlabelled(run=card.run, gates=unlabelled_gates(card.verdicts)) for card in islice(open_questions, SHOWN_MAX)
     )
