@@ -17,8 +17,8 @@ from services.gatekeeper.quorum import quorum
 from services.gatekeeper.run import Run
 
 
-def judge(run: Run, ladder: Ladder, allowed: Authority) -> GateJudged:
-    """The verdict on the answer at hand, and who decides by the level in force."""
+def judge(run: Run, ladder: Ladder, allowed: Authority, *, has_shadow: bool = True) -> GateJudged:
+    """The verdict on the answer at hand, and who decides by the level in force; `has_shadow` looks one level up too."""
     started = run.begun
     declined = run.answer.declined if isinstance(run.answer, PhaseCompleted) else None
     verdict = _with_red_tests(run, verdict_of(started.policy, run.phase, run.evidence, declined=declined))
@@ -40,7 +40,7 @@ def judge(run: Run, ladder: Ladder, allowed: Authority) -> GateJudged:
         reason=_reason(disposed, verdict, stopped if level is not Level.ASSISTED else None),
         level_in_force=level,
         ladder_sequence=ladder.sequence,
-        shadow=disposed_at(level.above).disposition if level.above else None,
+        shadow=disposed_at(level.above).disposition if has_shadow and level.above else None,
         calls_human=disposed.calls_human,
         caps=allowed.caps,
         loop=loop if disposed.disposition is Disposition.HEAL else None,

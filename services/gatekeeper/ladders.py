@@ -25,10 +25,14 @@ from services.gatekeeper.readiness.standing import readiness
 
 @dataclass(frozen=True)
 class LadderCase:
-    """A ladder as of now, with the last fact about it, and what an answer to a request needs to know beside it."""
+    """A ladder as of now, with the last fact about it, and what an answer to a request needs to know beside it.
+
+    `cards` are at least as new as `position`.
+    """
 
     ladder: Ladder
     history: History
+    position: int
     cards: Sequence[Scorecard] = ()
     labelled: Labelled | None = None
 
@@ -80,7 +84,7 @@ class Ladders:
         case = await settle(self._log, lambda: self._read(workflow), owed)
         if case.ladder.workflow:
             found = await asyncio.to_thread(readiness, case.ladder, case.cards, None)
-            await asyncio.to_thread(self._projection.put_readiness, found)
+            await asyncio.to_thread(self._projection.put_readiness, found, position=case.position)
 
     def folded(self, workflow: str, history: History) -> Ladder:
         """The ladder that a history tells of, folded on from where it was read last."""
@@ -95,8 +99,10 @@ class Ladders:
     async def _read(self, workflow: str, run: str | None = None) -> LadderCase:
         """A ladder to its head, with the scorecards of its runs and, where a run is named, that run."""
         history = await self._log.read(ladder_filter(workflow))
+        position = await asyncio.to_thread(self._projection.position)
         cards = await asyncio.to_thread(self._projection.cards, workflow)
-        return LadderCase(self.folded(workflow, history), history, cards, await self._labelled(run, history))
+        labelled = await self._labelled(run, history)
+        return LadderCase(self.folded(workflow, history), history, position, cards, labelled)
 
     async def _labelled(self, run: str | None, ladder: History) -> Labelled | None:
         if run is None:

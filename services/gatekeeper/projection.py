@@ -216,9 +216,12 @@ class Projection:
             found = [RunView.model_validate_json(view) for view in connection.scalars(wanted)]
         return _the_one(prefix, found)
 
-    def put_readiness(self, found: Readiness) -> None:
-        """Keep the readiness of a workflow, unless a newer one is kept already."""
-        values = {"workflow": found.workflow, "sequence": found.as_of, "answer": found.model_dump_json()}
+    def put_readiness(self, found: Readiness, *, position: int) -> None:
+        """Keep the readiness of a workflow, made of rows as of this position, unless one of a later is kept already.
+
+        What it is as of says less: a run that is taken up again takes its end back.
+        """
+        values = {"workflow": found.workflow, "sequence": position, "answer": found.model_dump_json()}
         with self._engine.begin() as connection:
             connection.execute(_upsert(_READINESS, connection.dialect.name), values)
 

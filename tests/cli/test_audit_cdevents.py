@@ -69,7 +69,7 @@ def test_a_whole_run_is_told_in_the_order_of_its_facts() -> None:
         (RunOutcome.MERGED, "success"),
         (RunOutcome.DECLINED, "failure"),
         (RunOutcome.ABORTED, "failure"),
-        (RunOutcome.CANCELLED, "error"),
+        (RunOutcome.CANCELLED, "cancel"),
     ],
 )
 def test_how_a_run_ended_is_said_in_the_vocabulary_s_words(outcome: RunOutcome, said: str) -> None:

@@ -53,7 +53,7 @@ async def gatekeeper(bus: Bus, *views: RunView, drawn: Mapping[str, Drawn] = NOT
     projection.put_runs(map(row, views), position=1)
     for workflow in projection.workflows():
         cards = [card(run, drawn=kind, level=Level.ASE, ended=1) for run, kind in drawn.items()]
-        projection.put_readiness(readiness(Ladder(workflow=workflow, sequence=LAST), cards, None))
+        projection.put_readiness(readiness(Ladder(workflow=workflow, sequence=LAST), cards, None), position=LAST)
     queries = Queries(cast("Any", None), projection)
 
     def answering(question: Answer) -> Callable[[Msg], Awaitable[None]]:

@@ -367,6 +367,10 @@ def test_several_processes_come_to_what_one_comes_to(monkeypatch: pytest.MonkeyP
     data, tighter = varied(12), policy("gates: {test: {all_pass: true, coverage_min: 85}}\n")
     alone = replayed(data, tighter)
     monkeypatch.setattr(over_log, "ALONE", 2)
+    monkeypatch.setattr(over_log, "LARGE", 2)
     monkeypatch.setattr(over_log, "_processors", lambda: 2)
     assert replayed(data, tighter) == alone
     assert alone["different"]
+    assert over_log._indexed(data) == index_of(data)
+    with pytest.raises(BrokenLine, match=f"line {len(data.splitlines())} of the export is cut short"):
+        over_log._indexed(data[:-30])

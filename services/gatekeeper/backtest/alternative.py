@@ -137,7 +137,7 @@ class Lens:
         seen = self._seen(run, recorded)
         unknown = self.pair.unmeasured(run.phase, seen.evidence) if isinstance(run.answer, PhaseCompleted) else ()
         unsure = tuple(place for place in self.unsure if run.phase is Phase.DEPLOY)
-        judged = judge(seen, LADDER, self._allowed(seen))
+        judged = judge(seen, LADDER, self._allowed(seen), has_shadow=False)
         if not unknown and not unsure:
             return Judgement(course_of(seen, judged), judged, judged.verdict.outcome)
         told = [one for assumed in self._before(seen, unsure) for one in self._assumed(assumed, unknown)]
@@ -227,12 +227,12 @@ class Lens:
     def _assumed(self, seen: Run, unknown: tuple[Criterion, ...]) -> Iterator[tuple[Course, Outcome]]:
         """Where it leads by each answer that the unknown may have given, the best first."""
         if not unknown:
-            yield _told(seen, judge(seen, LADDER, self._allowed(seen)))
+            yield _told(seen, judge(seen, LADDER, self._allowed(seen), has_shadow=False))
             return
         begun = seen.begun.model_copy(update={"policy": self.pair.assuming(seen.phase, unknown)})
         for answer in ANSWERS:
             assumed = changed(seen, started=begun, answer=_reporting(seen, answer))
-            yield _told(assumed, judge(assumed, LADDER, self._allowed(assumed)))
+            yield _told(assumed, judge(assumed, LADDER, self._allowed(assumed), has_shadow=False))
 
 
 def _told(run: Run, judged: GateJudged) -> tuple[Course, Outcome]:

@@ -6,6 +6,8 @@ what is kept beside them (a cached property) would be copied too, and none of th
 
 from typing import Any, TypeVar
 
+from services.gatekeeper.run import Run
+
 T = TypeVar("T")
 
 
@@ -15,3 +17,15 @@ def changed(value: T, **fields: Any) -> T:
     made.__dict__.update(value.__dict__, **fields)
     assert len(made.__dict__) == len(value.__dict__), "only fields that are there are changed"
     return made
+
+
+class Folded(Run):
+    """A run whose fields are taken as they are given, since folding makes one for every fact."""
+
+    def __init__(self, **fields: Any) -> None:
+        self.__dict__.update(fields)
+
+
+def unbegun() -> Run:
+    """What a story is folded from."""
+    return Folded(**vars(Run()))

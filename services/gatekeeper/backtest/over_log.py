@@ -16,19 +16,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
+from libs.contracts.export import BrokenLine
 from libs.contracts.facts import RunStarted
 from libs.contracts.history import Unread
 from libs.contracts.wire import Recorded
 from libs.contracts.words import Level
 from libs.contracts.workflow import Policy, policy_digest
 from services.gatekeeper.backtest.alternative import Alternative
-from services.gatekeeper.backtest.reading import Data, Index, Lines, Reader, index_of
+from services.gatekeeper.backtest.reading import Data, Index, Lines, Reader, Span, index_of, parts_of
 from services.gatekeeper.backtest.sides import Tally, summary
 from services.gatekeeper.backtest.walk import story, walk
 from services.gatekeeper.readiness.labels import labels_by_run, labels_of
 
 ALONE: Final = 400
 """Runs up to which one process is done before others have begun."""
+LARGE: Final = 16_000_000
+"""Bytes of an export from which on several processes look for what matters."""
 PIECES: Final = 8
 """Pieces of work for each process, so that all end at about the same time."""
 
@@ -62,7 +65,7 @@ def backtest(source: BinaryIO, options: Mapping[str, str]) -> dict[str, Any]:
     asked = Asked.of(options)
     with _whole(source) as data:
         begun = time.monotonic()
-        index = index_of(data)
+        index = _indexed(data)
         indexed_s = time.monotonic() - begun
         tally = Backtest(data, index, asked).tally()
     return report(asked, tally) | {"seconds": round(time.monotonic() - begun, 3), "indexed_s": round(indexed_s, 3)}
@@ -102,14 +105,14 @@ class Backtest:
         return whole
 
     def _parts(self) -> Iterator[Tally]:
-        workers = _processors()
-        if len(self._runs) <= ALONE or workers == 1 or "fork" not in multiprocessing.get_all_start_methods():
+        global _SHARED  # noqa: PLW0603 - what is forked finds it here; nothing of it is sent
+        workers = _workers()
+        if len(self._runs) <= ALONE or workers == 1:
             yield self.over(0, 1)
             return
-        global _SHARED  # noqa: PLW0603 - what is forked finds it here; nothing of it is sent
         _SHARED = self
         pieces = workers * PIECES
-        with ProcessPoolExecutor(workers, multiprocessing.get_context("fork"), initializer=gc.disable) as pool:
+        with _pool(workers) as pool:
             yield from pool.map(_over, range(pieces), [pieces] * pieces)
 
     def over(self, piece: int, pieces: int) -> Tally:
@@ -145,12 +148,43 @@ class Backtest:
         tally.take(told, labels_of(self._labels.get(run, ())), [walk(told, lens) for lens in lenses])
 
 
-_SHARED: Backtest | None = None
+_SHARED: Any = None
+"""What the processes that are forked next work on."""
+
+
+def _indexed(data: Data) -> Index:
+    """Raises:  BrokenLine."""
+    global _SHARED  # noqa: PLW0603 - what is forked finds it here; nothing of it is sent
+    workers = _workers()
+    if workers == 1 or len(data) < LARGE:
+        return index_of(data)
+    _SHARED = data
+    index = Index()
+    try:
+        with _pool(workers) as pool:
+            for part in pool.map(_index, parts_of(data, workers)):
+                index.take_in(part)
+    except BrokenLine:
+        return index_of(data)  # which names the line by its number in the whole
+    return index
+
+
+def _index(part: Span) -> Index:
+    return index_of(_SHARED, *part)
 
 
 def _over(piece: int, pieces: int) -> Tally:
-    assert _SHARED is not None, "set before the fork"
-    return _SHARED.over(piece, pieces)
+    tally: Tally = _SHARED.over(piece, pieces)
+    return tally
+
+
+def _pool(workers: int) -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(workers, multiprocessing.get_context("fork"), initializer=gc.disable)
+
+
+def _workers() -> int:
+    """How many processes may share the work; one where they could not share what is read."""
+    return _processors() if "fork" in multiprocessing.get_all_start_methods() else 1
 
 
 def _processors() -> int:

@@ -10,11 +10,12 @@ import mmap
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, Final
 
 from pydantic_core import from_json
 
-from libs.contracts.export import read_line
+from libs.contracts.export import BrokenLine, read_line
 from libs.contracts.facts import (
     FACTS,
     ChangeClosed,
@@ -83,6 +84,7 @@ class Lines:
 
     started: float
     spans: list[Span] = field(default_factory=list)
+    has_begun: bool = False
 
 
 @dataclass
@@ -101,15 +103,27 @@ class Index:
         if (lines := self.runs.get(aggregate)) is None:
             lines = self.runs[aggregate] = Lines(time)
         if name == RunStarted.type:
-            lines.started = time
+            lines.started, lines.has_begun = time, True
         if name not in _PASSED_OVER:
             lines.spans.append(span)
 
+    def take_in(self, later: "Index") -> None:
+        """The index of what stands behind."""
+        for run, lines in later.runs.items():
+            if (own := self.runs.setdefault(run, lines)) is not lines:
+                own.spans += lines.spans
+                if lines.has_begun:
+                    own.started, own.has_begun = lines.started, True
+        self.labels += later.labels
 
-def index_of(data: Data) -> Index:
-    """Raises:  BrokenLine for a line that is none of an export."""
+
+def index_of(data: Data, begin: int = 0, until: int | None = None) -> Index:
+    """The lines between two places at which lines begin; by default all.
+
+    Raises:  BrokenLine for a line that is none of an export, by its number behind `begin`.
+    """
     index = Index()
-    for number, (start, end) in enumerate(_spans(data), start=1):
+    for number, (start, end) in enumerate(_spans(data, begin, len(data) if until is None else until), start=1):
         place = data.rfind(_TAIL_START, start, end)
         if place >= 0 and (tail := _TAIL.match(data[place:end])):
             stream, aggregate, name = (tail[part].decode() for part in ("stream", "aggregate", "name"))
@@ -121,10 +135,16 @@ def index_of(data: Data) -> Index:
     return index
 
 
-def _spans(data: Data) -> Iterator[Span]:
-    start, size = 0, len(data)
-    while start < size:
-        end = data.find(b"\n", start) + 1 or size
+def parts_of(data: Data, count: int) -> list[Span]:
+    """About even parts of all lines, each beginning with a line."""
+    size = len(data)
+    cuts = [0, *(data.find(b"\n", size * n // count) + 1 or size for n in range(1, count)), size]
+    return list(pairwise(cuts))
+
+
+def _spans(data: Data, start: int, until: int) -> Iterator[Span]:
+    while start < until:
+        end = data.find(b"\n", start, until) + 1 or until
         yield start, end
         start = end
 
@@ -144,23 +164,24 @@ class Reader:
         return sorted((self._line(span) for span in spans), key=lambda one: one.sequence)
 
     def _line(self, span: Span) -> Recorded | Unread:
-        text = self.data[slice(*span)]
-        if (found := _LINE.match(text)) is None or (model := _MODELS.get(found["schema"])) is None:
+        text = self.data[span[0] : span[1]]
+        if (found := _LINE.match(text)) is None:
             return self._as_anywhere(text, span)
+        cause, data, schema, identity, sequence, source, subject, *_, time, trace = found.groups(b"")
         try:
-            fact = self._fact(model, found["data"])
-        except ValueError:
+            fact = self._fact(_MODELS[schema], data)
+        except (KeyError, ValueError):
             return self._as_anywhere(text, span)
-        if fact.subject != found["subject"].decode():
+        if fact.subject != subject.decode():
             return self._as_anywhere(text, span)
         return Recorded(
             fact,
-            found["id"].decode(),
-            (found["cause"] or b"").decode(),
-            found["source"].decode(),
-            int(found["sequence"]),
-            float(found["time"]),
-            found["trace"].decode() if found["trace"] else None,
+            id=identity.decode(),
+            cause=cause.decode(),
+            producer=source.decode(),
+            sequence=int(sequence),
+            time=float(time),
+            traceparent=trace.decode() or None,
         )
 
     def _fact(self, model: type[Fact], data: bytes) -> Fact:
@@ -177,7 +198,10 @@ class Reader:
 
     def _as_anywhere(self, text: bytes, span: Span) -> Recorded | Unread:
         """The line as every reader reads it, which may take it for what it is, or says what is wrong with it."""
-        return read_line(text, self._number(span)).read
+        try:
+            return read_line(text, 0).read
+        except BrokenLine:
+            return read_line(text, self._number(span)).read
 
     def _number(self, span: Span) -> int:
         """The number of a line, counted only where something is to be said of it."""
