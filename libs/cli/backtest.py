@@ -21,8 +21,10 @@ from libs.cli.system import complete
 from libs.cli.whole_log import head_of, stored
 from libs.cli.workflow import read
 from libs.contracts.export import Entry
+from libs.contracts.operator import tighten
 from libs.contracts.words import Level
 from libs.contracts.workflow import Policy
+from libs.runtime.settings import SettingUnusable, read_operator_file
 
 EXAMPLE: Final = "Example: rung backtest --policy stricter.yaml --since 2026-01-01 --from log.jsonl"
 POLICIES_MAX: Final = 2
@@ -111,14 +113,20 @@ def parse_time(text: str) -> float:
 
 
 def _policy(file: Path, screen: Screen) -> Policy:
-    """Raises:  Misused with everything that refuses the workflow."""
+    """The policy as runs here would have it, with what the operator asks for.
+
+    Raises:  Misused with everything that refuses the workflow.
+    """
     policy, problems = read(file)
     if policy is None:
         said = "; ".join(str(problem) for problem in problems if not problem.is_warning)
         raise Misused(f"The workflow is refused: {said}.")
     for problem in problems:
         screen.progress(f"{problem} (warning)")
-    return policy
+    try:
+        return tighten(policy, read_operator_file(os.environ))
+    except SettingUnusable as unusable:
+        raise Misused(f"The operator's file cannot be used: {unusable}") from unusable
 
 
 @contextlib.contextmanager

@@ -5,11 +5,10 @@ out. Subjects are told apart as the vocabulary wants it: a run is a pipeline run
 ticket. Its own words for how something ended are success, failure, cancel and error. Which fact becomes what stands in
 the documentation of the log.
 
-Names, versions and fields are those of the schemas of 0.5.0 (cdevents/spec, Apache-2.0): the six of `change.created`,
-`change.reviewed`, `pipelinerun.started`, `testsuiterun.finished`, `ticket.closed` and `ticket.updated` as of commit
-2045369e11da, the other nine as of cc8eb3df3b11. 0.5.1 left the events' versions as they were. It had to mend two:
-those of `pipelinerun.finished` and `testsuiterun.finished` ask for a `context.version` that they forbid, where all
-others, and those of 0.5.1, ask for `context.specversion`. No schema says which text that is; the release names itself.
+Names, versions and fields are those of the JSON schemas of 0.5.0, of which all fifteen were read (cdevents/spec, at its
+commits 2045369e11da and cc8eb3df3b11). Two of them, `pipelinerun.finished` and `testsuiterun.finished`, ask for a
+`context.version` that they forbid, which nothing can satisfy; 0.5.1 mends them to ask for `specversion`, as all others
+do, and leaves the events' own versions alone. Hence 0.5.1, although the schemas let `specversion` be any text.
 """
 
 from collections.abc import Mapping
@@ -146,7 +145,7 @@ class Translator:
             case f.ChangeProposed():
                 is_new = fact.run not in self._proposed
                 self._proposed.add(fact.run)
-                told = {"description": fact.title or fact.branch} if is_new else {}
+                told = {"description": fact.title or fact.branch or "unnamed"} if is_new else {}
                 return Event("change.created" if is_new else "change.updated", fact.run, {**told, **content})
             case f.ChangeMerged():
                 return Event("change.merged", fact.run, content)
@@ -160,7 +159,7 @@ class Translator:
 
     def _repository(self, fact: f.RunFact) -> str:
         begun = self._begun.get(fact.run)
-        return begun.repository if begun else "unknown"
+        return (begun.repository if begun else "") or "unknown"
 
 
 def _of_ticket(fact: f.IssueOpened | f.IssueClosed) -> Event:

@@ -4,6 +4,7 @@ import json
 from collections import Counter
 
 import pytest
+from pydantic import ValidationError
 
 from libs.cli.cdevents import VERSIONS, Translator
 from libs.contracts import facts as f
@@ -118,3 +119,31 @@ def test_an_attempt_that_was_declined_or_errored_says_why() -> None:
     assert (declined.subject.content["outcome"], declined.subject.content["errors"]) == ("failure", "no need")
     assert errored.subject.content["outcome"] == "error"
     assert errored.subject.content["pipelineRun"] == {"id": story.RUN}
+
+
+def test_names_that_are_empty_are_said_to_be_missing() -> None:
+    begun = story.started().model_copy(update={"repository": ""})
+    example = next(fact for fact in EXAMPLES if isinstance(fact, f.ChangeProposed))
+    proposed = example.model_copy(update={"run": begun.run, "title": "", "branch": ""})
+    _, event = told(begun, proposed)
+    assert event.subject.content == {"description": "unnamed", "repository": {"id": "unknown"}}
+
+
+@pytest.mark.parametrize(
+    ("part", "field", "value"),
+    [
+        ("context", "chainId", None),
+        ("context", "timestamp", 1_795_533_968),
+        ("context", "timestamp", "2026-11-24T15:06:08"),
+        ("context", "specversion", "0.5.0"),
+        ("context", "source", "/rung/a builder"),
+        ("subject", "type", "pipelineRun"),
+    ],
+)
+def test_the_shapes_refuse_what_the_schemas_refuse(part: str, field: str, value: object) -> None:
+    event = Translator().translate(recorded(story.started()))
+    assert event is not None
+    valid(event)
+    event[part][field] = value
+    with pytest.raises(ValidationError):
+        valid(event)

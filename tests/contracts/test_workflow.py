@@ -943,6 +943,8 @@ def test_ase_without_a_net_is_told_what_is_missing() -> None:
         "workflow.yaml:1: autonomy: ase without monitor.rollback_on: a change that does harm would stay",
     ]
     assert warnings(SAFE_ASE) == []
+    watched = "autonomy: ase\nauto_merge: {enabled: true}\nmetrics: {errors: {file: e.csv}}"
+    assert warnings(watched) == []
 
 
 def test_a_signal_declared_under_metrics_may_roll_back() -> None:

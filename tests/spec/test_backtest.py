@@ -177,6 +177,19 @@ def test_the_paths_that_the_other_policy_protects_are_looked_up_anew() -> None:
     assert (one["phase"], one["would"]["why"][0]["criterion"]) == ("build", "nothing_protected_touched")
 
 
+def test_what_every_run_protects_stays_protected_and_is_no_difference() -> None:
+    guarding = RECORDED.model_copy(
+        update={"protected": (*RECORDED.protected, "workflow.yml"), "prompts": {"a.md": "0" * 64}}
+    )
+    told = replayed(carried_on(ledger(by=guarding)).lines, RECORDED)
+    assert (told["same"], told["warnings"]) == (1, [])
+
+
+def test_that_others_would_have_worked_is_said_once() -> None:
+    told = replayed(carried_on(ledger()).lines, RECORDED.model_copy(update={"agent": "exec:other"}))
+    assert (told["same"], len(told["warnings"])) == (1, 1)
+
+
 def test_a_label_that_was_stated_later_says_whether_the_change_was_good() -> None:
     made = carried_on(ledger())
     label = LabelStated(

@@ -5,6 +5,9 @@ from dataclasses import replace
 from typing import Any, Final
 
 import pytest
+from hypothesis import given as given_any
+from hypothesis import settings
+from hypothesis import strategies as st
 
 from libs.contracts.facts import (
     ChangeReverted,
@@ -21,7 +24,7 @@ from libs.contracts.words import Level, Phase
 from libs.contracts.workflow import Criterion, GatePolicy, Policy
 from libs.contracts.workflow.limits import gates_digest
 from services.gatekeeper.climbing import Promotion, climb, falls
-from services.gatekeeper.readiness.scorecard import Scorecard
+from services.gatekeeper.readiness.scorecard import Result, Scorecard
 from services.gatekeeper.run import Run
 from services.gatekeeper.transitions import Stage
 from tests.spec.decider import Given, given, record
@@ -384,3 +387,59 @@ def test_a_workflow_with_looser_limits_costs_the_rung_before_its_first_run_begin
 def test_runs_that_failed_earn_nothing_however_many_they_are() -> None:
     cards = [*(failed(number) for number in range(1, 60)), *many(9, 60), card(70, counts=False)]
     assert climbed(on(), behind(on(), cards), AUTO) == []
+
+
+# -- properties ---------------------------------------------------------------------
+
+
+some_cards = st.lists(
+    st.builds(
+        lambda number, change: card(number, **change),
+        st.integers(1, 400),
+        st.sampled_from(
+            [
+                {"decisions": 5},
+                {"level": L2, "decisions": 5},
+                {"level": L3, "decisions": 5},
+                {"level": L4, "decisions": 5},
+                {"level": L4, "right": 0, "wrong": 5},
+                {"counts": False},
+                {"result": Result.OPEN, "ended": 0},
+            ]
+        ),
+    ),
+    max_size=6,
+)
+some_moves = st.lists(
+    st.sampled_from(
+        [
+            *(earned(level) for level in (L2, L3, L4)),
+            *(granted(level, automatic=by_machine) for level in (L2, L3, L4) for by_machine in (True, False)),
+            *(lowered(level, cause) for level in (L1, L2, L3) for cause in ("operator", "drift", "limits", "rollback")),
+            CALIBRATED,
+        ]
+    ),
+    max_size=6,
+)
+
+
+@settings(max_examples=80, deadline=None)
+@given_any(some_moves, some_cards, st.integers(1, 120), st.sampled_from(["ask", "auto"]))
+def test_whatever_happened_the_machine_climbs_by_one_rung_that_was_earned_and_comes_to_rest(
+    moves: list[LadderFact], cards: list[Scorecard], times: int, promotion: Promotion
+) -> None:
+    before = on(*moves)
+    many_cards = [one._replace(run=f"{one.run}-{n}", started=n * 9 + 9) for one in cards for n in range(times)]
+    for fact in climbed(before, many_cards, promotion):
+        match fact:
+            case LevelGranted():
+                assert promotion == "auto"
+                assert fact.level is before.granted.above
+                assert fact.level.rank <= before.earned.rank
+                assert fact.with_proof or fact.level is not L4
+            case LevelEarned():
+                assert fact.level is before.granted.above
+            case LevelLowered():
+                assert fact.level.above is before.granted
+        before = then(before, fact)
+    assert before.in_force(L4).rank <= min(before.granted.rank, before.earned.rank)

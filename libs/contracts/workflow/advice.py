@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 from libs.contracts.criteria import canonical_name
 from libs.contracts.words import Level, Phase
 from libs.contracts.workflow import Policy
+from libs.contracts.workflow.metrics import watched
 from libs.contracts.workflow.nodes import Place, find
 from libs.contracts.workflow.parts import (
     AllOf,
@@ -85,9 +86,10 @@ def _about_safety(written: Written) -> Iterator[Advice]:
     policy = written.policy
     if policy.autonomy is not Level.ASE:
         return
-    if not policy.monitor.anomaly_detection:
+    is_watched = bool(watched(policy))
+    if not is_watched and not policy.monitor.anomaly_detection:
         yield "autonomy", "ase without monitor.anomaly_detection: nobody would see that a change does harm"
-    if not policy.monitor.rollback_on:
+    if not is_watched and not policy.monitor.rollback_on:
         yield "autonomy", "ase without monitor.rollback_on: a change that does harm would stay"
     if policy.on_regression is OnRegression.ALERT:
         yield "on_regression", "alert at ase: a change that does harm stays until a human acts"

@@ -205,7 +205,7 @@ class Lens:
         answer = run.answer
         if not self.pair.has_other_protection or not isinstance(answer, PhaseCompleted) or not answer.evidence.diff:
             return answer
-        diff, globs = answer.evidence.diff, self.pair.other.protected
+        diff, globs = answer.evidence.diff, self.pair.protected
         touched = tuple(file.path for file in diff.files if any(is_under(file.path, glob) for glob in globs))
         evidence = answer.evidence.model_copy(update={"diff": diff.model_copy(update={"protected": touched})})
         return answer.model_copy(update={"evidence": evidence})

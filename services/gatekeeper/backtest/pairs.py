@@ -12,6 +12,8 @@ from services.gatekeeper.gates import ask
 
 NOT_MEASURED: Final = "not_measured"
 """The criterion that stands for one whose answer nobody knows."""
+WORKFLOW_FILES: Final = ("workflow.yaml", "workflow.yml")
+"""Files that are protected in every run, whatever its workflow says."""
 REPORTED: Final = ("reported",)
 TESTED: Final = frozenset({"tests", "coverage", "mutation", *REPORTED})
 REVIEWED: Final = frozenset({"review"})
@@ -28,7 +30,9 @@ class Pair:
 
     def __post_init__(self) -> None:
         self.has_other_caps = self.recorded.caps != self.other.caps
-        self.has_other_protection = self.recorded.protected != self.other.protected
+        guarded = (name for name in WORKFLOW_FILES if name in self.recorded.protected)
+        self.protected = tuple(dict.fromkeys((*self.other.protected, *guarded)))
+        self.has_other_protection = {*self.recorded.protected} != {*self.protected}
         self.doubted = frozenset(_measured_otherwise(self.recorded, self.other))
         self.warnings = tuple(_warnings(self.recorded, self.other))
 
@@ -85,14 +89,14 @@ def _warnings(recorded: Policy, other: Policy) -> Iterator[str]:
         )
     if recorded.waivers != other.waivers:
         yield "the policies waive other findings: a difference that rests on findings cannot be told"
-    if _work(recorded) != _work(other):
+    has_other_prompts = bool(other.prompts) and recorded.prompts != other.prompts
+    if has_other_prompts or _work(recorded) != _work(other):
         yield "the policies let other agents or prompts do the work, or with other tools; the recorded work is judged"
 
 
 def _work(policy: Policy) -> object:
-    """All that says how agents work."""
-    how = [phase.model_dump(exclude={"disposition"}) for phase in policy.phases.values()]
-    return (policy.agent, how, policy.prompts)
+    """All that says how agents work, but for what their prompts hold: only a run has read these files."""
+    return policy.agent, [phase.model_dump(exclude={"disposition"}) for phase in policy.phases.values()]
 
 
 def _leaves(rules: Iterable[Rule]) -> Iterator[Criterion]:
