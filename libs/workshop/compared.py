@@ -52,12 +52,12 @@ async def compared_tests(trial: Trial, change: Change, baselines: Path) -> TestR
     return await _Comparison(trial, change, Baselines(baselines)).whole()
 
 
-async def blamed_tests(trial: Trial, change: Change, baselines: Path) -> TestRun:
+async def blamed_tests(trial: Trial, change: Change, baselines: Path, *, is_covered: bool = True) -> TestRun:
     """Run the tests of a change alone; failures are told apart by running them again and by what is known of the base.
 
-    The base is not measured for this.
+    The base is not measured for this, and what is covered only where somebody asks (`is_covered`).
     """
-    return await _Comparison(trial, change, Baselines(baselines)).alone()
+    return await _Comparison(trial, change, Baselines(baselines)).alone(is_covered=is_covered)
 
 
 class _Comparison:
@@ -84,17 +84,17 @@ class _Comparison:
             problems.append(comparison.unmeasured(base.unmeasured))
         return _told(run, candidate, base, problems)
 
-    async def alone(self) -> TestRun:
-        run, candidate, _ = await self._candidate()
+    async def alone(self, *, is_covered: bool) -> TestRun:
+        run, candidate, _ = await self._candidate(is_covered=is_covered)
         if run.tests is None:
             return run
         known = await asyncio.to_thread(self._baselines.find, self._change.base, self._trial.policy)
         return _told(run, candidate, known, run.problems)
 
-    async def _candidate(self) -> tuple[TestRun, Outcomes, str]:
+    async def _candidate(self, *, is_covered: bool = True) -> tuple[TestRun, Outcomes, str]:
         change = self._change
         own = await self._mixer.with_runner_of(change.base, change.commit)
-        run = await self._trial.tests(own, change.changed_lines, change.targets)
+        run = await self._trial.tests(own, change.changed_lines, change.targets, is_covered=is_covered)
         if run.tests is not None:
             run = replace(run, tests=run.tests.model_copy(update={"command": self._by_hand()}))
         return run, Outcomes.of(run, await self._healed(own, run, RERUNS)), own
@@ -106,7 +106,7 @@ class _Comparison:
         if known is not None:
             return known
         self._say("running the tests of the base, to compare with")
-        run = await self._run(base)
+        run = await self._run(base, is_covered=True)
         measured = Outcomes.of(run, await self._healed(base, run, 1) if self._ids(run) else ())
         await asyncio.to_thread(self._baselines.keep, base, policy, measured)
         return measured
@@ -164,9 +164,10 @@ class _Comparison:
         ids = [known[name] for name in sorted(wanted) if name in known]
         return ids if len(ids) == len(wanted) and not any(test.startswith("-") for test in ids) else []
 
-    async def _run(self, commit: str, only: Sequence[str] = ()) -> TestRun:
+    async def _run(self, commit: str, only: Sequence[str] = (), *, is_covered: bool = False) -> TestRun:
         rest_s = max(1.0, self._end_s - time.monotonic())
-        return await self._trial.tests(commit, {}, (), only=only, limits=replace(self._trial.limits, wall_s=rest_s))
+        limits = replace(self._trial.limits, wall_s=rest_s)
+        return await self._trial.tests(commit, {}, (), only=only, limits=limits, is_covered=is_covered)
 
     async def _changed_tests(self) -> list[str]:
         """Paths of tests, and of what says how they run, that the change touches."""

@@ -6,7 +6,6 @@ taken by a person no machine gives back. Falls ask nobody.
 """
 
 from collections.abc import Iterable, Sequence
-from itertools import takewhile
 from typing import Final, Literal
 
 from libs.contracts.facts import LadderFact, LevelEarned, LevelGranted, LevelLowered
@@ -29,17 +28,10 @@ def climb(ladder: Ladder, cards: Sequence[Scorecard], promotion: Promotion) -> l
         return []
     if (why := drift(cards, ladder)) is not None:
         return [_lowered(ladder, "drift", why)]
-    level = earned(_begun_since_a_fall(cards, ladder), ladder)
+    level = earned(cards, ladder)
     if level is not None and ladder.earned.rank < level.rank:
         return [LevelEarned(workflow=ladder.workflow, level=level, reason="the criteria hold; see rung readiness")]
     return _promoted(ladder, cards, level) if promotion == "auto" else []
-
-
-def _begun_since_a_fall(cards: Sequence[Scorecard], ladder: Ladder) -> Sequence[Scorecard]:
-    """The runs that may earn a level; one that was lost by drift or by looser limits has to be earned by new ones."""
-    since_granted = takewhile(lambda move: move.cause != GRANTED, reversed(ladder.moves))
-    fell = max((move.sequence for move in since_granted if move.cause in ("drift", "limits")), default=0)
-    return [card for card in cards if card.started > fell] if fell else cards
 
 
 def is_proven(cards: Iterable[Scorecard], ladder: Ladder) -> bool:

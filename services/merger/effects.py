@@ -21,6 +21,7 @@ from libs.contracts.facts import (
 from libs.contracts.failures import WorkFailed
 from libs.contracts.history import fence_for
 from libs.contracts.requests import one_line
+from libs.contracts.words import Phase
 from libs.runtime.log import Conflict
 from libs.runtime.reports import report_of_deploy
 from libs.runtime.shell import Shell
@@ -86,7 +87,8 @@ async def _collect(
     quarantine = trial.quarantine
     diff = await quarantine.diff(tip, made.commit)
     change = Change(tip, made.commit, diff.changed_lines, job.request.targets, job.started.issue_type)
-    found = await blamed_tests(trial, change, baselines)
+    is_covered = "coverage" in trial.policy.reads(Phase.DEPLOY)
+    found = await blamed_tests(trial, change, baselines, is_covered=is_covered)
     patch_id = await quarantine.patch_id(tip, made.commit)
     evidence = Evidence(
         commit=made.commit,

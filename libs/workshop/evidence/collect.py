@@ -141,6 +141,7 @@ async def run_tests(
     only: Sequence[str] = (),
     values: Sequence[str] = (),
     limits: Limits = Limits(),  # noqa: B008 - frozen
+    is_covered: bool = True,
     on_output: Callable[[bytes], None] | None = None,
 ) -> TestRun:
     """Run the suite once in `checkout`, which is written to and not to be used again.
@@ -148,7 +149,8 @@ async def run_tests(
     `commands` are the policy's, empty for pytest under coverage. `changed` holds the added lines by
     path. `targets` are test ids (as reports or as pytest spell them) that the plan set out to repair.
     `values` are globs of the repository's own measurements. `only` are files or pytest's ids, for pytest by
-    default; commands of the policy run as they are.
+    default; commands of the policy run as they are. Where nobody asks what was covered (`is_covered`), nothing
+    measures it.
     """
     with _room(checkout) as room:
         places = _places(commands, reports)
@@ -158,12 +160,14 @@ async def run_tests(
         async def run(step: suite.Step) -> Finished:
             return await sandbox.run(step.argv, mounts=room.mounts, env=step.env, limits=limits, on_output=on_output)
 
-        watched = await _run_steps(room, suite.steps(commands, suite.python_path(checkout), only), run)
+        watched = await _run_steps(
+            room, suite.steps(commands, suite.python_path(checkout), only, is_covered=is_covered), run
+        )
         gathered = await _gather(sandbox, room, places, before, limits)
         own = read_values(checkout, values, values_before)
     ended = [(one.step, one.finished) for one in watched]
     gathered.bytes_by_name["test.log"] = b"".join(finished.stdout + finished.stderr for _, finished in ended)
-    if reports.coverage and not gathered.coverage:
+    if is_covered and reports.coverage and not gathered.coverage:
         gathered.note("coverage_missing", f"No coverage report was written at {', '.join(reports.coverage)}.")
     is_readable = gathered.has_junit and not gathered.is_junit_broken
     problems = [*gathered.problems, *own.problems, *stopped_problems(ended, gathered.cases)]

@@ -93,16 +93,19 @@ def write_settings(directory: Path) -> None:
         script.chmod(0o755)
 
 
-def steps(commands: Sequence[str], python_path: str, only: Sequence[str] = ()) -> list[Step]:
+def steps(
+    commands: Sequence[str], python_path: str, only: Sequence[str] = (), *, is_covered: bool = True
+) -> list[Step]:
     """The repository's commands, or pytest under coverage where it names none, there perhaps of some tests only."""
     if not commands:
-        return [default_step(python_path, only=only)]
+        return [default_step(python_path, only=only, is_covered=is_covered)]
     return [_command_step(command, number, python_path) for number, command in enumerate(commands, start=1)]
 
 
-def default_step(python_path: str, only: Sequence[str] = ()) -> Step:
+def default_step(python_path: str, only: Sequence[str] = (), *, is_covered: bool = True) -> Step:
     junit = JUNIT.format(number=1)
-    measured = ("python", "-m", "coverage", "run", f"--rcfile={SETTINGS}/coverage.ini", "-m", "pytest")
+    coverage = ("-m", "coverage", "run", f"--rcfile={SETTINGS}/coverage.ini") if is_covered else ()
+    measured = ("python", *coverage, "-m", "pytest")
     quiet = ("-q", "-p", "no:cacheprovider", "--continue-on-collection-errors", f"--junitxml={OUT}/{junit}")
     env = {"PYTHONPATH": python_path}
     return Step((*measured, *quiet, *JUNIT_OPTIONS, *OUR_WARNINGS, *only), env, junit, is_default=True)

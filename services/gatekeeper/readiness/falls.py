@@ -1,11 +1,11 @@
 """What takes a rung away without anybody's doing, and what lets one that was lost come back."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from itertools import takewhile
 from typing import Final
 
-from libs.contracts.ladder import GRANTED, Ladder
+from libs.contracts.ladder import GRANTED, Ladder, Move
 from libs.contracts.words import Level
 from services.gatekeeper.readiness.scorecard import Scorecard
 from services.gatekeeper.readiness.scores import decimals, in_order, labelled, scores_of
@@ -48,10 +48,23 @@ def has_recovered(last: Sequence[Scorecard], ladder: Ladder) -> bool:
     return len(since) == RETURN_WINDOW and not any(card.wrong for card in since)
 
 
+def fell_at(ladder: Ladder) -> int:
+    """Where the level was lost by drift or by looser limits, 0 where it was not: only later runs may earn it anew."""
+    return max((move.sequence for move in _falls(ladder) if move.cause in ("drift", "limits")), default=0)
+
+
+def begun_after(sequence: int, ordered: Sequence[Scorecard]) -> Sequence[Scorecard]:
+    return [card for card in ordered if card.started > sequence] if sequence else ordered
+
+
 def _has_rolled_back(ladder: Ladder) -> bool:
     """Whether a rollback is among the falls from which nothing was granted since."""
-    falls = takewhile(lambda move: move.cause != GRANTED, reversed(ladder.moves))
-    return any(move.cause == "rollback" for move in falls)
+    return any(move.cause == "rollback" for move in _falls(ladder))
+
+
+def _falls(ladder: Ladder) -> Iterator[Move]:
+    """The falls from which nothing was granted since, the last one first."""
+    return takewhile(lambda move: move.cause != GRANTED, reversed(ladder.moves))
 
 
 def _last_restart(ladder: Ladder) -> int:

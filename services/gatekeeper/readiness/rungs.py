@@ -12,7 +12,7 @@ from libs.contracts.workflow import READINESS
 from libs.contracts.workflow.limits import gates_digest
 from services.gatekeeper.readiness.bounds import lower_bound
 from services.gatekeeper.readiness.criteria import Accuracy, Record, criteria
-from services.gatekeeper.readiness.falls import drift, has_recovered
+from services.gatekeeper.readiness.falls import begun_after, drift, fell_at, has_recovered
 from services.gatekeeper.readiness.proof import ACCURACY, accuracy_bound, labelled_to_go
 from services.gatekeeper.readiness.scorecard import Result, Scorecard
 from services.gatekeeper.readiness.scores import counted, in_order, labelled
@@ -38,6 +38,8 @@ def rungs_of(ordered: Sequence[Scorecard], known: Sequence[Scorecard], ladder: L
     """As `rungs`, from runs in their order and those of them that are labelled."""
     accuracy = Accuracy.of(known)
     lines = {level: _criteria(ordered, accuracy, ladder, level) for level in Level if level.above}
+    if ladder.granted.above and (fell := fell_at(ladder)):
+        lines[ladder.granted] = _next(begun_after(fell, ordered), ladder)
     return tuple(
         Rung(
             origin=level,
@@ -59,10 +61,14 @@ def earned(cards: Iterable[Scorecard], ladder: Ladder) -> Level | None:
     above = ladder.granted.above
     if above is None or ladder.policy is None or ladder.is_unread:
         return None
-    ordered = in_order(cards)
-    known = labelled(ordered)
-    lines = _criteria(ordered, Accuracy.of(known), ladder, ladder.granted)
-    return above if all(line.met for line in lines) and has_recovered(known, ladder) else None
+    ordered = begun_after(fell_at(ladder), in_order(cards))
+    is_met = all(line.met for line in _next(ordered, ladder))
+    return above if is_met and has_recovered(labelled(ordered), ladder) else None
+
+
+def _next(ordered: Sequence[Scorecard], ladder: Ladder) -> tuple[Criterion, ...]:
+    """The table that leads up from the level granted, from the runs that may earn it."""
+    return _criteria(ordered, Accuracy.of(labelled(ordered)), ladder, ladder.granted)
 
 
 def is_proven(cards: Iterable[Scorecard], ladder: Ladder) -> bool:
