@@ -84,13 +84,14 @@ class Climb:
             await _ready(connection)
             measuring = asyncio.create_task(Production(self.repository, self.place / "error_rate.csv").run())
             try:
-                found = await self._climb(connection, Person(connection, self._known))
+                await self._climb(connection, Person(connection, self._known))
+                await self._settled(connection)
             finally:
                 measuring.cancel()
-            await asyncio.to_thread(_prove, self.place, self.repository, found)
+            await asyncio.to_thread(_prove, self.place, self.repository)
         return True
 
-    async def _climb(self, connection: Connection, person: Person) -> Readiness:
+    async def _climb(self, connection: Connection, person: Person) -> None:
         told, found = 0.0, await self._readiness(connection)
         while not self.stream.is_over(found):
             open_runs = await connection.views(200, outcome="waiting")
@@ -103,7 +104,11 @@ class Climb:
                 self._tell(found, len(open_runs), len(working))
             await asyncio.sleep(LOOK_S)
         self._tell(found, 0, 0)
-        return found
+
+    async def _settled(self, connection: Connection) -> None:
+        """Wait until nothing is worked on or watched any more; what waits for a person goes on waiting."""
+        while await connection.views(1, outcome="working") or await self._watching(connection):
+            await asyncio.sleep(LOOK_S)
 
     async def _open_next(self, connection: Connection, found: Readiness, open_count: int) -> None:
         """As many issues as fit beside those that are open, several at once, since they share what their base costs.
@@ -259,7 +264,7 @@ async def _ready(connection: Connection) -> None:
         await asyncio.sleep(LOOK_S)
 
 
-def _prove(place: Path, repository: Path, found: Readiness) -> None:
+def _prove(place: Path, repository: Path) -> None:
     """The log verified, and its export replayed where there is nothing else, to the same figures."""
     export, state = place / "export.jsonl", place / "state"
     for words in (
@@ -276,7 +281,7 @@ def _prove(place: Path, repository: Path, found: Readiness) -> None:
     elsewhere = _json("readiness", "--from", export)
     if live != elsewhere:
         raise SystemExit("the export gives other figures than the system")
-    say(f"\nThe export gives the same figures elsewhere, as of fact {found.as_of}.")
+    say(f"\nThe export gives the same figures elsewhere, to the byte, as of fact {json.loads(live)['as_of']}.")
 
 
 def _json(*words: object) -> bytes:
