@@ -107,7 +107,7 @@ class Climb:
 
     async def _settled(self, connection: Connection) -> None:
         """Wait until nothing is worked on or watched any more; what waits for a person goes on waiting."""
-        while await connection.views(1, outcome="working") or await self._watching(connection):
+        while await connection.views(1, outcome="working") or await self._watching(connection):  # noqa: ASYNC110
             await asyncio.sleep(LOOK_S)
 
     async def _open_next(self, connection: Connection, found: Readiness, open_count: int) -> None:

@@ -39,6 +39,7 @@ from libs.contracts.facts import (
 from libs.contracts.requests import run_id
 from libs.contracts.wire import Recorded
 from libs.contracts.words import DecisionKind
+from services.gatekeeper.changing import changed
 from services.gatekeeper.run import AttemptRecord, Run, TakingBack
 from services.gatekeeper.timers import ROLLBACK_TIMER, open_timers
 from services.gatekeeper.transitions import Stage, event_of, next_stage
@@ -47,17 +48,17 @@ from services.gatekeeper.transitions import Stage, event_of, next_stage
 def evolve(run: Run, recorded: Recorded) -> Run:
     """Fold one fact into the run."""
     fact = recorded.fact
-    if run.merged is not None and (changed := _taken_back(run, recorded)) is not None:
-        return replace(run, sequence=recorded.sequence, **changed)
+    if run.merged is not None and (back := _taken_back(run, recorded)) is not None:
+        return changed(run, sequence=recorded.sequence, **back)
     stage = next_stage(run.stage, event_of(fact)) if _is_about_now(run, fact) else None
     if stage is None:
-        return replace(run, misfits=(*run.misfits, recorded.sequence), sequence=recorded.sequence)
+        return changed(run, misfits=(*run.misfits, recorded.sequence), sequence=recorded.sequence)
     moved: dict[str, Any] = {"sequence": recorded.sequence}
     if stage is not run.stage:
         moved |= {"stage": stage, "cause": recorded.id, "since": recorded.time}
     if isinstance(fact, WatchEnded) and run.rollback is None and run.taking_back.asked is None:
         moved["taking_back"] = replace(run.taking_back, cause=recorded.id, since=recorded.time)
-    return replace(run, **moved, **_change(run, fact, recorded.time))
+    return changed(run, **moved, **_change(run, fact, recorded.time))
 
 
 def fold(facts: Iterable[Recorded], unread: Iterable[int] = ()) -> Run:
@@ -180,14 +181,14 @@ def _phase_change(run: Run, fact: Fact, time: float) -> dict[str, Any]:
                 ),
             }
         case GateJudged():
-            last = replace(run.attempts[-1], judged=fact)
+            last = changed(run.attempts[-1], judged=fact)
             return {"judged": fact, "attempts": (*run.attempts[:-1], last)}
         case _:
             return {}
 
 
 def _answered(run: Run, time: float, **told: Any) -> tuple[AttemptRecord, ...]:
-    return (*run.attempts[:-1], replace(run.attempts[-1], answered_at=time, **told))
+    return (*run.attempts[:-1], changed(run.attempts[-1], answered_at=time, **told))
 
 
 def _decision_change(run: Run, fact: DecisionRecorded | DecisionRefused) -> dict[str, Any]:

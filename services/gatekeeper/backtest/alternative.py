@@ -11,8 +11,8 @@ from libs.contracts.ladder import Ladder
 from libs.contracts.words import AGENTS_WORK, Disposition, Level, Outcome, Phase
 from libs.contracts.workflow import Criterion, LoopName, Policy
 from services.gatekeeper.authority import LABELLED_MIN, Authority, Experience, authority
-from services.gatekeeper.backtest.changing import changed
 from services.gatekeeper.backtest.pairs import NOT_MEASURED, Pair
+from services.gatekeeper.changing import changed
 from services.gatekeeper.healing import healer
 from services.gatekeeper.judging import judge
 from services.gatekeeper.run import AttemptRecord, Run

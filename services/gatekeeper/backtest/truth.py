@@ -47,15 +47,17 @@ class Truth:
         return GOOD if label.is_right is label.is_pass else BAD
 
     def of_candidate(self, place: Place) -> str:
-        """Whether the change was good as it stood at a verdict; unknown where it was built anew afterwards."""
-        if (own := self.of_verdict(place)) != UNKNOWN:
-            return own
+        """Whether the change was good as it stood at a verdict: bad for any of its gates is bad.
+
+        Of one that was built anew afterwards only that verdict's own label is known.
+        """
+        own = self.of_verdict(place)
         if not self._is_final(place):
-            return UNKNOWN
+            return own
         known = [one for one in self._by_phase.values() if one.is_right is not None]
         if self._seen.is_reverted or any(one.is_right is not one.is_pass for one in known):
             return BAD
-        return GOOD if known else UNKNOWN
+        return GOOD if known else own
 
     def _is_deciding(self, place: Place) -> bool:
         """The last conclusive verdict of its gate."""

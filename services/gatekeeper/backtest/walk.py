@@ -11,7 +11,6 @@ from libs.contracts.verdict import CriterionVerdict, Verdict
 from libs.contracts.wire import Recorded
 from libs.contracts.words import DecisionKind, Outcome, Phase
 from services.gatekeeper.backtest.alternative import Course, Judgement, Lens, Place, Untold, Way, course_of
-from services.gatekeeper.backtest.changing import unbegun
 from services.gatekeeper.evolution import evolve
 from services.gatekeeper.run import Run
 from services.gatekeeper.transitions import Stage
@@ -95,7 +94,7 @@ def story(facts: Sequence[Recorded], begun: RunStarted) -> Story:
     decided = _decisions(facts)
     verdicts = [index for index, recorded in enumerate(facts) if isinstance(recorded.fact, GateJudged)]
     rest = verdicts[-1] if verdicts else 0
-    run, moments = unbegun(), []
+    run, moments = Run(), []
     for recorded in facts[:rest]:
         if isinstance(recorded.fact, GateJudged):
             moments += _moment(run, recorded.fact, decided)
