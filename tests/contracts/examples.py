@@ -285,6 +285,14 @@ EXAMPLES: Final[tuple[Fact, ...]] = (
     HistoryImported(workflow=WORKFLOW, source="elsewhere", digest=DIGEST, by="ann"),
     CheckpointReminded(run=RUN, phase=Phase.DEPLOY, attempt=1, expires_at=2.0),
     GateCalibrated(
-        workflow=WORKFLOW, gates_digest=DIGEST, seeded=9, caught=8, good=7, passed=6, commit=TIP, report=DIGEST, by="ann"
+        workflow=WORKFLOW,
+        gates_digest=DIGEST,
+        seeded=9,
+        caught=8,
+        good=7,
+        passed=6,
+        commit=TIP,
+        report=DIGEST,
+        by="ann",
     ),
 )

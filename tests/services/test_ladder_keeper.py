@@ -71,7 +71,7 @@ async def state(bus: Bus, *facts: Fact) -> int:
     return sequence
 
 
-def put(projection: Projection, count: int, level: Level = Level.ASSISTED, **more: object) -> None:
+def put(projection: Projection, count: int, level: Level = Level.ASSISTED) -> None:
     """So many successful runs of the workflow at a level, whose gates were right."""
     rows = [
         card(
@@ -84,7 +84,6 @@ def put(projection: Projection, count: int, level: Level = Level.ASSISTED, **mor
             right=1,
             decisions=1,
             verdicts="test:pass:right:human",
-            **more,
         )
         for number in range(count)
     ]

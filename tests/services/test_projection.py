@@ -7,6 +7,7 @@ import stat
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy.dialects import postgresql
@@ -253,7 +254,8 @@ def _like(**more: object) -> RunRow:
         update={name: said for name, said in more.items() if name in type(made.view).model_fields}
     )
     card = made.card._replace(run=str(more.get("run", made.run)))
-    return RunRow(**{**vars(made), "view": view, "card": card, **more})
+    fields: dict[str, Any] = {**vars(made), "view": view, "card": card, **more}
+    return RunRow(**fields)
 
 
 def test_a_run_is_found_by_the_beginning_of_its_name(projection: Projection) -> None:

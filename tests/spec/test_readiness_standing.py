@@ -309,7 +309,11 @@ def test_what_is_counted_adds_up(cards: list[Scorecard]) -> None:
     assert found.labels.right == sum(gate.passes.right + gate.fails.right for gate in gates)
     assert found.labels.wrong == sum(gate.false_pass + gate.false_fail for gate in gates)
     assert found.labels.unlabelled == sum(gate.passes.unlabelled + gate.fails.unlabelled for gate in gates)
-    assert sum(one.runs for one in found.classes) == sum(one.runs for one in found.agents) == sum(one.ended > 0 for one in cards)
+    assert (
+        sum(one.runs for one in found.classes)
+        == sum(one.runs for one in found.agents)
+        == sum(one.ended > 0 for one in cards)
+    )
     assert all(0 <= value <= 1 for value in found.trend)
 
 

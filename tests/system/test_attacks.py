@@ -299,7 +299,7 @@ async def test_a_refactoring_that_leaves_the_tests_alone_passes_every_gate(syste
     assert view.outcome == "merged", view.sentences
 
 
-async def test_a_change_of_a_class_that_merges_never_by_itself_waits_for_a_human(system: System, tmp_path: Path) -> None:
+async def test_a_change_of_another_class_waits_for_a_human(system: System, tmp_path: Path) -> None:
     place = await _case(system, tmp_path)
     async with system.operator() as operator:
         view = await _stopped(operator, place, _agent(tmp_path, FIX), type="chore")
