@@ -21,4 +21,4 @@ def build(shell: Shell) -> Callable[[], Awaitable[None]]:
     shell.listen(Inlet("INTAKE", "gatekeeper", keeper.on_request))
     shell.listen(Inlet("TIMERS", "gatekeeper", keeper.on_timer))
     shell.listen(Inlet("FACTS", "projection", keeper.on_projection))
-    return keeper.sweep
+    return keeper.run

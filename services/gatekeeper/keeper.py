@@ -127,6 +127,8 @@ class Keeper:
                 await self._settle_to(delivery.sequence, run)
             case ["issue", issue, "opened" | "edited", revision]:
                 await self._settle_to(delivery.sequence, run_id(issue, int(revision)), delivery.subject)
+            case ["workflow", _, "label" | "gate" | "history", *_]:
+                return
             case ["workflow", workflow, *_]:
                 await self._settle_runs_of(workflow, delivery.sequence)
             case _:
@@ -167,12 +169,14 @@ class Keeper:
         if delivery.sequence <= self._replayed:
             return
         row = await self._row(delivery)
-        had_ended = row is not None and await asyncio.to_thread(self._projection.has_ended, row.run)
+        had_ended = (
+            row is not None and not row.card.ended and await asyncio.to_thread(self._projection.has_ended, row.run)
+        )
         await asyncio.to_thread(self._projection.put_runs, [row] if row else [], position=delivery.sequence)
         if row is not None:
             _remember(self._projected, row.run, row.sequence)
         if (workflow := _moved(delivery, row, had_ended=had_ended)) is not None:
-            await self._ladders.climb(workflow)
+            self._ladders.has_moved(workflow)
 
     async def _row(self, delivery: Delivery) -> RunRow | None:
         """The row that a fact changes, if it has not been put with this fact in sight."""
@@ -194,6 +198,12 @@ class Keeper:
         ladder = await self._log.read(ladder_filter(started.workflow))
         return row_of(history, labels_of(labels_by_run(ladder.facts).get(run, ())))
 
+    async def run(self) -> None:
+        """What is done without a delivery, for ever."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self.sweep())
+            tasks.create_task(self._ladders.run())
+
     async def sweep(self) -> None:
         """At start and every minute: settle each run that has not ended and schedule its timers; near ones again.
 
@@ -204,7 +214,7 @@ class Keeper:
             await replay(self._shell.log, self._projection)
             self._replayed = head
         for workflow in await asyncio.to_thread(self._projection.workflows):
-            await self._ladders.climb(workflow)
+            self._ladders.has_moved(workflow)
         while True:
             self._doubt_timers()
             for run in await asyncio.to_thread(self._projection.unsettled_runs):

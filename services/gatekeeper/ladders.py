@@ -49,7 +49,11 @@ class LadderCase:
 
 
 class Ladders:
-    """Settles ladders over one log; each ladder that was read is folded on from there (`_folded`)."""
+    """Settles ladders over one log.
+
+    Each ladder that was read is folded on from there (`_folded`). Whoever is told again that a workflow moved while
+    its ladder waits for its turn (`_waiting`) has nothing to do: what is read then holds all of it.
+    """
 
     def __init__(self, log: RememberingLog, projection: Projection, people: People, promotion: Promotion) -> None:
         self._log = log
@@ -57,6 +61,8 @@ class Ladders:
         self._people = people
         self._promotion = promotion
         self._folded: dict[str, tuple[int, Ladder]] = {}
+        self._waiting: dict[str, None] = {}
+        self._news = asyncio.Event()
 
     async def on_request(self, delivery: Delivery, workflow: str) -> None:
         """State what somebody asks about a ladder, once, or refuse it with a sentence."""
@@ -73,6 +79,24 @@ class Ladders:
             return [Owed(given, request.request)]
 
         await settle(self._log, lambda: self._read(workflow, request.run), owed)
+
+    def has_moved(self, workflow: str) -> None:
+        """Some run of the workflow came to rest, or its ladder moved: what follows is stated as soon as may be."""
+        self._waiting[workflow] = None
+        self._news.set()
+
+    async def run(self) -> None:
+        """Climb wherever something has moved, for ever."""
+        while True:
+            await self._news.wait()
+            await self.climb_where_moved()
+
+    async def climb_where_moved(self) -> None:
+        self._news.clear()
+        while self._waiting:
+            workflow = next(iter(self._waiting))
+            del self._waiting[workflow]
+            await self.climb(workflow)
 
     async def climb(self, workflow: str) -> None:
         """State what the runs of a workflow have earned or lost it, until nothing is owed; keep how it then stands."""

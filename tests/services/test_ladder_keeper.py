@@ -172,12 +172,14 @@ async def test_a_label_changes_the_row_of_its_run_and_with_it_the_readiness(
     log = log.then(merged(), watch_started(), watch_ended()).settled()
     last = await state(bus, *log.facts)
     await keeper.on_projection(Delivery("FACTS", f"run.{RUN}.run.finished", {}, b"", last, 1.0, 1))
+    await keeper._ladders.climb_where_moved()
     (before,) = projection.cards(WORKFLOW)
     await keeper.on_request(asks(LadderKind.LABEL, run=RUN, phase="test", is_right=False))
     stated = await bench.log.read(f"workflow.{WORKFLOW}.label.stated")
     assert [type(one.fact) for one in stated.facts] == [LabelStated]
     at = stated.facts[-1].sequence
     await keeper.on_projection(Delivery("FACTS", f"workflow.{WORKFLOW}.label.stated", {}, b"", at, 1.0, 1))
+    await keeper._ladders.climb_where_moved()
     (after,) = projection.cards(WORKFLOW)
     assert (before.wrong, after.wrong) == (0, 1)
     kept = projection.readiness(WORKFLOW)
