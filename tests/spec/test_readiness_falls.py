@@ -90,3 +90,12 @@ def test_without_a_rollback_nothing_stands_against_a_rung() -> None:
 def test_another_fall_behind_a_rollback_does_not_make_it_forgotten() -> None:
     moves = (ROLLED_BACK, fell(L3, L2, "limits", 2))
     assert not may_return(behind_a_wrong_one(3), ladder(L2, moves=moves))
+
+
+def test_runs_from_before_a_rollback_bring_nothing_back_though_none_is_known_to_be_wrong_yet() -> None:
+    before = many(300, level=L3)
+    on = ladder(L3, moves=(fell(L4, L3, "rollback", before[-1].ended),))
+    assert not may_return(before, on)
+    assert earned(before, on) is None
+    assert not may_return([*before, *many(49, 301, level=L3)], on)
+    assert may_return([*before, *many(50, 301, level=L3)], on)

@@ -41,11 +41,17 @@ def may_return(cards: Iterable[Scorecard], ladder: Ladder) -> bool:
 
 
 def has_recovered(last: Sequence[Scorecard], ladder: Ladder) -> bool:
-    """As `may_return`, from labelled runs in their order."""
-    if not _has_rolled_back(ladder):
+    """As `may_return`, from labelled runs in their order.
+
+    Only runs that came to rest after the rollback was ordered speak for it: the one that did harm is among them, and
+    is not known to be wrong before it is taken back.
+    """
+    rollbacks = [move.sequence for move in _falls(ladder) if move.cause == "rollback"]
+    if not rollbacks:
         return True
     since = last[-RETURN_WINDOW:]
-    return len(since) == RETURN_WINDOW and not any(card.wrong for card in since)
+    is_new = len(since) == RETURN_WINDOW and since[0].ended > max(rollbacks)
+    return is_new and not any(card.wrong for card in since)
 
 
 def fell_at(ladder: Ladder) -> int:
@@ -55,11 +61,6 @@ def fell_at(ladder: Ladder) -> int:
 
 def begun_after(sequence: int, ordered: Sequence[Scorecard]) -> Sequence[Scorecard]:
     return [card for card in ordered if card.started > sequence] if sequence else ordered
-
-
-def _has_rolled_back(ladder: Ladder) -> bool:
-    """Whether a rollback is among the falls from which nothing was granted since."""
-    return any(move.cause == "rollback" for move in _falls(ladder))
 
 
 def _falls(ladder: Ladder) -> Iterator[Move]:
