@@ -11,7 +11,7 @@ from typing import Final
 from libs.contracts.facts import RunStarted
 from libs.contracts.requests import IssueRequest, workflow_id
 from libs.contracts.words import Level
-from libs.contracts.workflow import DEFAULT_AGENT, default_policy, policy_digest
+from libs.contracts.workflow import DEFAULT_AGENT, Policy, WorkflowRefused, default_policy, policy_digest
 from libs.contracts.workflow.reading import read_workflow
 from services.gatekeeper import projection as projected
 from services.gatekeeper.authority import LABELLED_MIN
@@ -64,8 +64,7 @@ def _row(workflow: str, agent: str, number: int) -> dict[str, object]:
 
 
 def _started(repository: Path, request: IssueRequest) -> RunStarted:
-    file = repository / "workflow.yaml"
-    policy = read_workflow(file.read_bytes())[0] if file.exists() else default_policy()
+    policy = _policy(repository / "workflow.yaml")
     return RunStarted(
         run="-",
         issue="-",
@@ -84,3 +83,11 @@ def _started(repository: Path, request: IssueRequest) -> RunStarted:
         policy=policy,
         policy_digest=policy_digest(policy),
     )
+
+
+def _policy(file: Path) -> Policy:
+    """The policy of the working copy; the default one where there is none, or none that can be used."""
+    try:
+        return read_workflow(file.read_bytes())[0]
+    except (OSError, WorkflowRefused):
+        return default_policy()
