@@ -84,11 +84,15 @@ class Queries:
         return await asyncio.to_thread(self._projection.readiness, workflow) or await self._worked_out(workflow)
 
     async def _worked_out(self, workflow: str) -> Readiness:
-        """The readiness of a workflow for which none is kept: one without runs, or just after a replay."""
+        """The readiness of a workflow for which none is kept: one without runs, or just after a replay; kept then."""
+        position = await asyncio.to_thread(self._projection.position)
         history = await self._shell.log.read(ladder_filter(workflow))
         cards = await asyncio.to_thread(self._projection.cards, workflow)
         ladder = fold(history.facts, is_unread=bool(history.unread))
-        return await asyncio.to_thread(readiness, ladder, cards, None)
+        found = await asyncio.to_thread(readiness, ladder, cards, None)
+        if found.workflow:
+            await asyncio.to_thread(self._projection.put_readiness, found, position=position)
+        return found
 
     async def replay(self, _: Mapping[str, Any]) -> Any:
         done = await replay(self._shell.log, self._projection)

@@ -233,6 +233,7 @@ class Live:
         """State facts, and bring the rows to the last of them; its place."""
         head = await state(self.bus, *facts)
         await self.keeper.on_projection(Delivery("FACTS", facts[-1].subject, {}, b"", head, 1.0, 1))
+        await self.keeper._ladders.climb_where_moved()
         return head
 
 

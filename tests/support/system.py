@@ -16,13 +16,13 @@ from typing import Any, TypeVar
 import nats
 from nats.aio.client import Client
 
-from libs.contracts.facts import Fact
+from libs.contracts.facts import Fact, LevelGranted
 from libs.contracts.history import History
-from libs.contracts.requests import DecisionRequest, IssueRequest, issue_id, run_id
-from libs.contracts.subjects import run_filter
+from libs.contracts.requests import DecisionRequest, IssueRequest, issue_id, run_id, workflow_id
+from libs.contracts.subjects import ladder_filter, run_filter
 from libs.contracts.views import RunView
 from libs.contracts.wire import encode_request
-from libs.contracts.words import DecisionKind, Level, Service
+from libs.contracts.words import DecisionKind, Service
 from libs.runtime.health import missing_consumers
 from libs.runtime.log import Log
 from libs.runtime.provision import wait_and_provision
@@ -111,7 +111,7 @@ class System:
 class Operator:
     """A person at the bus: opens issues, decides, asks.
 
-    Where the system's projection is named, every agent has a track record before its first run.
+    Where the system's projection is named, every agent has a track record where a level was granted.
     """
 
     client: Client
@@ -146,10 +146,15 @@ class Operator:
     ) -> str:
         request = IssueRequest(repository=str(repository), key=uuid.uuid4().hex, title=title, body=body, **more)
         headers, data = encode_request(request, request_id=uuid.uuid4().hex, source="/test")
-        if self.database_url is not None and is_known and request.level is not Level.ASSISTED:
+        if self.database_url is not None and is_known and await self._was_granted(repository):
             await asyncio.to_thread(give, self.database_url, repository, request)
         await self.client.request("intake.issue.cli", data, headers=headers)
         return run_id(issue_id("cli", os.path.realpath(repository), request.key), request.revision)
+
+    async def _was_granted(self, repository: Path) -> bool:
+        """Whether the repository has a level at which it matters who works."""
+        ladder = await Log(self.client, api=API).read(ladder_filter(workflow_id(os.path.realpath(repository))))
+        return any(isinstance(recorded.fact, LevelGranted) for recorded in ladder.facts)
 
     async def decide(self, run: str, kind: DecisionKind, **more: Any) -> str:
         decision = uuid.uuid4().hex
