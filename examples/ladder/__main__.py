@@ -94,14 +94,14 @@ class Climb:
     async def _climb(self, connection: Connection, person: Person) -> None:
         told, found = 0.0, await self._readiness(connection)
         while not self.stream.is_over(found):
-            open_runs = await connection.views(200, outcome="waiting")
-            await person.decide(open_runs)
+            waiting = await connection.views(200, outcome="waiting", oldest_first=True)
             working = await connection.views(200, outcome="working")
-            await self._open_next(connection, found, len(open_runs) + len(working))
+            await person.decide(waiting, working)
+            await self._open_next(connection, found, len(waiting) + len(working))
             found = await self._look(connection, person, found)
             if time.monotonic() - told > TOLD_S:
                 told = time.monotonic()
-                self._tell(found, len(open_runs), len(working))
+                self._tell(found, len(waiting), len(working))
             await asyncio.sleep(LOOK_S)
         self._tell(found, 0, 0)
 

@@ -13,7 +13,7 @@ from libs.cli.requesting import decide
 from libs.contracts.readiness import Readiness
 from libs.contracts.requests import LadderKind
 from libs.contracts.views import CheckpointView, RunView
-from libs.contracts.words import DecisionKind, Level
+from libs.contracts.words import DecisionKind, Level, Phase
 from libs.contracts.workflow import CONSIDERED_AFTER_S
 
 NAME: Final = "dana"
@@ -25,18 +25,30 @@ Known = Callable[[RunView], tuple[Kind, Truth]]
 
 
 class Person:
-    """Decides over the operator's connection; `known` tells the truth about a candidate."""
+    """Decides over the operator's connection; `known` tells the truth about a candidate.
+
+    Merges are approved one after another (`_landing`): each makes all others stand on a base that is old, so that
+    what would land of them is tested once more.
+    """
 
     def __init__(self, connection: Connection, known: Known) -> None:
         self._connection = connection
         self._known = known
+        self._landing = ""
 
-    async def decide(self, waiting: list[RunView]) -> None:
-        """Answer each checkpoint that was looked at for long enough."""
+    async def decide(self, waiting: list[RunView], working: list[RunView]) -> None:
+        """Answer each checkpoint that was looked at for long enough, and one merge at a time."""
+        is_landing = self._landing in {view.run for view in working}
         for view in waiting:
-            if view.checkpoint is not None and time.time() - view.moved_at >= LOOKS_S:
-                kind, truth = self._known(view)
-                await self._answer(view, view.checkpoint, answer(kind, truth, view.checkpoint))
+            if view.checkpoint is None or time.time() - view.moved_at < LOOKS_S:
+                continue
+            is_merge = view.checkpoint.phase is Phase.DEPLOY
+            if is_merge and is_landing:
+                continue
+            kind, truth = self._known(view)
+            await self._answer(view, view.checkpoint, answer(kind, truth, view.checkpoint))
+            if is_merge:
+                self._landing, is_landing = view.run, True
 
     async def _answer(self, view: RunView, checkpoint: CheckpointView, kind: DecisionKind) -> None:
         seen = {"phase": checkpoint.phase, "attempt": checkpoint.attempt, "commit": checkpoint.commit}
