@@ -8,8 +8,18 @@ from typing import Any, cast
 
 import pytest
 
-from libs.contracts.facts import Fact, LabelStated, LevelEarned, LevelGranted, LevelLowered, speaker_of
+from libs.contracts.facts import (
+    Fact,
+    LabelStated,
+    LadderFact,
+    LevelEarned,
+    LevelGranted,
+    LevelLowered,
+    SandboxProbed,
+    speaker_of,
+)
 from libs.contracts.history import Fence
+from libs.contracts.ladder import fold
 from libs.contracts.operator import Operator
 from libs.contracts.people import Person, Role
 from libs.contracts.requests import LadderKind, LadderRequest
@@ -32,6 +42,7 @@ from tests.spec.story import (
     adopted,
     completed,
     decided,
+    granted,
     merged,
     started,
     watch_ended,
@@ -71,25 +82,62 @@ async def state(bus: Bus, *facts: Fact) -> int:
     return sequence
 
 
-def put(projection: Projection, count: int, level: Level = Level.ASSISTED) -> None:
-    """So many successful runs of the workflow at a level, whose gates were right."""
+def put(
+    projection: Projection,
+    count: int,
+    level: Level = Level.ASSISTED,
+    *,
+    name: str = "run",
+    is_right: bool = True,
+    behind: int = 10_000,
+) -> None:
+    """So many successful runs of the workflow at a level, in the order of the log behind a place, right or wrong."""
     rows = [
         card(
-            f"run-{level}-{number}",
+            f"{name}-{level}-{number}",
             level=level,
-            started=10_000 + number,
-            ended=20_000 + number,
+            started=behind + 1 + number,
+            ended=behind + 2 + number,
             result=Result.SUCCESSFUL,
             counts=True,
-            right=1,
+            is_clear=True,
+            right=int(is_right),
+            wrong=int(not is_right),
             decisions=1,
-            verdicts="test:pass:right:human",
+            verdicts=f"test:pass:{'right' if is_right else 'wrong'}:human",
         )
         for number in range(count)
     ]
     with projection._engine.begin() as connection:
         upsert = projected._upsert(projected._CARDS, connection.dialect.name)
         connection.execute(upsert, [{"workflow": WORKFLOW, **row._asdict(), "sequence": 1} for row in rows])
+
+
+async def climbed(bench: Bench, keeper: Keeper) -> Level:
+    """The level that is earned once the gatekeeper has stated what follows from the runs."""
+    await keeper._ladders.climb(WORKFLOW)
+    return fold((await bench.log.read(ladder_filter(WORKFLOW))).facts).earned
+
+
+async def head(bench: Bench) -> int:
+    return await bench.log.head(">")
+
+
+async def pass_by(bus: Bus, count: int) -> int:
+    """So many facts that are about something else; where the log stood before them."""
+    probed = SandboxProbed(service=Service.BUILDER, is_full=True)
+    async with bus.log(Service.BUILDER) as log:
+        before = await log.head(">")
+        for _ in range(count):
+            fence = Fence(probed.subject, await log.head(probed.subject))
+            await log.append(probed, cause=uuid.uuid4().hex, fence=fence)
+    return before
+
+
+async def state_on_ladder(bus: Bus, fact: LadderFact) -> None:
+    async with bus.log(Service.GATEKEEPER) as log:
+        fence = Fence(ladder_filter(WORKFLOW), await log.head(ladder_filter(WORKFLOW)))
+        await log.append(fact, cause=uuid.uuid4().hex, fence=fence)
 
 
 def asks(kind: LadderKind, request: str = "r-1", **more: Any) -> Delivery:
@@ -194,3 +242,39 @@ async def test_a_label_changes_the_row_of_its_run_and_with_it_the_readiness(
 def test_the_policy_of_the_stories_asks_for_the_published_numbers() -> None:
     limits = json.loads(POLICY.model_dump_json())["readiness"]["supervised"]
     assert limits["successful_runs_min"] == 10
+
+
+async def test_the_last_rung_is_earned_lost_by_harm_earned_again_lost_by_drift_and_earned_once_more(
+    bus: Bus, bench: Bench, keeper: Keeper, projection: Projection
+) -> None:
+    given_by_ann = LevelGranted(workflow=WORKFLOW, level=Level.ASE, by="ann", reason="seen")
+    harm = LevelLowered(workflow=WORKFLOW, level=Level.AUTONOMOUS, by="rung", reason="harm", cause="rollback", run="h")
+    await state(bus, adopted(), *granted(Level.SUPERVISED), *granted(Level.AUTONOMOUS))
+    begun = await pass_by(bus, 110)
+    put(projection, 99, Level.AUTONOMOUS, behind=begun)
+    assert await climbed(bench, keeper) is Level.AUTONOMOUS
+    put(projection, 100, Level.AUTONOMOUS, behind=begun)
+    assert await climbed(bench, keeper) is Level.ASE
+
+    await state_on_ladder(bus, given_by_ann)
+    await state_on_ladder(bus, harm)
+    assert await climbed(bench, keeper) is Level.AUTONOMOUS
+    fallen = await pass_by(bus, 60)
+    put(projection, 49, Level.AUTONOMOUS, name="back", behind=fallen)
+    assert await climbed(bench, keeper) is Level.AUTONOMOUS
+    put(projection, 50, Level.AUTONOMOUS, name="back", behind=fallen)
+    assert await climbed(bench, keeper) is Level.ASE
+
+    await state_on_ladder(bus, given_by_ann)
+    back = await pass_by(bus, 10)
+    put(projection, 3, Level.ASE, name="wrong", is_right=False, behind=back)
+    assert await climbed(bench, keeper) is Level.ASE
+    put(projection, 4, Level.ASE, name="wrong", is_right=False, behind=back)
+    assert await climbed(bench, keeper) is Level.AUTONOMOUS
+    *_, drifted = await ladder(bench)
+    assert isinstance(drifted, LevelLowered)
+    assert (drifted.cause, drifted.level) == ("drift", Level.AUTONOMOUS)
+    put(projection, 99, Level.AUTONOMOUS, name="later", behind=await head(bench))
+    assert await climbed(bench, keeper) is Level.AUTONOMOUS
+    put(projection, 100, Level.AUTONOMOUS, name="later", behind=await head(bench))
+    assert await climbed(bench, keeper) is Level.ASE
