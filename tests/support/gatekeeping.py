@@ -21,6 +21,7 @@ from tests.spec.story import ISSUE, ROUTE, adopted, completed, decided, granted,
 from tests.spec.story import watch_started as watch_began
 from tests.support.bus import Bus
 from tests.support.system import System
+from tests.support.waiting import until
 
 
 def run_named(number: int) -> str:
@@ -68,10 +69,22 @@ def running_gatekeeper(data: Path, facts: Iterable[Fact], operator: str = "") ->
         asyncio.run(_state(Bus(server.endpoint, data), facts))
         system.start_service(Service.GATEKEEPER)
         asyncio.run(system.healthy(Service.GATEKEEPER))
+        asyncio.run(_caught_up(system))
         yield system
     finally:
         system.stop()
         asyncio.run(server.stop())
+
+
+async def _caught_up(system: System) -> None:
+    """Until every fact of the log has been taken in."""
+    async with system.operator() as operator:
+
+        async def is_caught_up() -> bool:
+            health = (await operator.ask("health"))["ok"]
+            return bool(health["position"] == health["head"])
+
+        await until(is_caught_up, within_s=60)
 
 
 async def _state(bus: Bus, facts: Iterable[Fact]) -> None:
