@@ -170,15 +170,10 @@ async def run_tests(
     if is_covered and reports.coverage and not gathered.coverage:
         gathered.note("coverage_missing", f"No coverage report was written at {', '.join(reports.coverage)}.")
     is_readable = gathered.has_junit and not gathered.is_junit_broken
-    problems = [*gathered.problems, *own.problems, *stopped_problems(ended, gathered.cases)]
-    if not problems:
-        problems.extend(contradictions(ended, gathered.cases, has_report=gathered.has_junit))
-    if not gathered.is_junit_broken:
-        problems.extend(_belied(watched, gathered))
     return TestRun(
         tests=_test_evidence(gathered.cases, ended, targets) if is_readable else None,
         coverage=_coverage(gathered, changed),
-        problems=tuple(dict.fromkeys(problems)),
+        problems=_problems(watched, gathered, own.problems),
         reports=gathered.bytes_by_name,
         cases=tuple(gathered.cases),
         reported=own.reported,
@@ -243,6 +238,17 @@ def _belied(watched: Sequence[_Watched], gathered: _Gathered) -> Iterator[Proble
             found = contradiction(one.heard, gathered.cases, own, is_well=one.finished.is_ok)
             if found is not None:
                 yield found
+
+
+def _problems(watched: Sequence[_Watched], gathered: _Gathered, own: Sequence[Problem]) -> tuple[Problem, ...]:
+    """Whatever keeps the reports from being believed: unreadable, unfinished, contradicted."""
+    ended = [(one.step, one.finished) for one in watched]
+    problems = [*gathered.problems, *own, *stopped_problems(ended, gathered.cases)]
+    if not problems:
+        problems.extend(contradictions(ended, gathered.cases, has_report=gathered.has_junit))
+    if not gathered.is_junit_broken:
+        problems.extend(_belied(watched, gathered))
+    return tuple(dict.fromkeys(problems))
 
 
 def _collected(watched: Sequence[_Watched]) -> dict[str, str] | None:
